@@ -1,0 +1,133 @@
+// Package manifest holds what the user asked for, the Intent, and the objects
+// that it means. It is pure: it reads no cluster and no clock.
+package manifest
+
+import (
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// DefaultPort is the Service's port where --port is silent; it is the one that
+// the procedure uses, and a load balancer's listener is opened under the same
+// number.
+const DefaultPort = 8000
+
+// Intent is what the user asked expose for, before the cluster has been read.
+// A zero field means "find out".
+type Intent struct {
+	Namespace       string
+	Workload        string            // "NAME" or "KIND/NAME"; empty: the only one there
+	Port            int               // the Service's port
+	TargetPort      int               // the port the app listens on; 0: find it
+	Host            string            // the host that the route serves; "*": any
+	MatchService    string            // full name of a gRPC service; empty: every call
+	GatewayPort     int               // the gateway's port; 0: choose one that is open
+	GatewaySelector map[string]string // labels of the gateway's pods; nil: find the gateway
+	Revision        string            // the mesh's revision; empty: read it from the injector
+}
+
+// protoName is a protobuf full name: identifiers joined by dots.
+var protoName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$`)
+
+// Validate reports the first thing in the Intent that cannot be right, as an
+// *InvalidError, or nil. It looks at the Intent alone.
+func (i Intent) Validate() error {
+	if msgs := validation.IsDNS1123Label(i.Namespace); len(msgs) > 0 {
+		return &InvalidError{"--namespace", i.Namespace, msgs[0]}
+	}
+	if i.Workload != "" {
+		if _, _, err := ParseWorkload(i.Workload); err != nil {
+			return err
+		}
+	}
+	if err := validPort("--port", i.Port, false); err != nil {
+		return err
+	}
+	if err := validPort("--target-port", i.TargetPort, true); err != nil {
+		return err
+	}
+	if err := validPort("--gateway-port", i.GatewayPort, true); err != nil {
+		return err
+	}
+	if err := validHost(i.Host); err != nil {
+		return err
+	}
+	if i.MatchService != "" && !protoName.MatchString(i.MatchService) {
+		return &InvalidError{"--match-service", i.MatchService,
+			"is not the full name of a gRPC service, such as helloworld.Greeter"}
+	}
+	if i.Revision != "" {
+		if msgs := validation.IsDNS1123Label(i.Revision); len(msgs) > 0 {
+			return &InvalidError{"--revision", i.Revision, msgs[0]}
+		}
+	}
+	return nil
+}
+
+// ParseWorkload splits "NAME" or "KIND/NAME". The kind is one of Deployment,
+// StatefulSet and DaemonSet, in any of kubectl's spellings; it is empty where
+// only a name was given.
+func ParseWorkload(arg string) (kind, name string, err error) {
+	name = arg
+	if k, n, ok := strings.Cut(arg, "/"); ok {
+		kind, name = workloadKind(k), n
+		if kind == "" {
+			return "", "", &InvalidError{"WORKLOAD", arg,
+				"the kind is none of deployment, statefulset and daemonset"}
+		}
+	}
+	if msgs := validation.IsDNS1123Subdomain(name); len(msgs) > 0 {
+		return "", "", &InvalidError{"WORKLOAD", arg, msgs[0]}
+	}
+	return kind, name, nil
+}
+
+// workloadKind is the kind that one of kubectl's spellings names, or "".
+func workloadKind(spelling string) string {
+	switch strings.TrimSuffix(strings.ToLower(spelling), ".apps") {
+	case "deployment", "deployments", "deploy":
+		return "Deployment"
+	case "statefulset", "statefulsets", "sts":
+		return "StatefulSet"
+	case "daemonset", "daemonsets", "ds":
+		return "DaemonSet"
+	}
+	return ""
+}
+
+func validPort(field string, port int, zeroOK bool) error {
+	if port == 0 && zeroOK {
+		return nil
+	}
+	if port < 1 || port > 65535 {
+		return &InvalidError{field, strconv.Itoa(port), "a port is a number from 1 to 65535"}
+	}
+	return nil
+}
+
+func validHost(host string) error {
+	invalid := func(reason string) error { return &InvalidError{"--host", host, reason} }
+	switch {
+	case host == "*":
+		return nil
+	case strings.HasPrefix(host, "*"):
+		if msgs := validation.IsWildcardDNS1123Subdomain(host); len(msgs) > 0 {
+			return invalid(`a wildcard host is "*" or "*.example.com"`)
+		}
+	case net.ParseIP(strings.Trim(host, "[]")) != nil && strings.Contains(host, ":"):
+		return invalid("Istio takes no IPv6 address as a host; name a domain, or \"*\" for any")
+	case net.ParseIP(host) != nil:
+		return nil
+	case strings.Contains(host, ":"):
+		return invalid("a host carries no port here; --gateway-port sets it")
+	default:
+		if msgs := validation.IsDNS1123Subdomain(host); len(msgs) > 0 {
+			return invalid(msgs[0])
+		}
+	}
+	return nil
+}

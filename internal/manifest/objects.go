@@ -1,0 +1,200 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	networking "istio.io/api/networking/v1alpha3"
+	istioac "istio.io/client-go/pkg/applyconfiguration/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	coreac "k8s.io/client-go/applyconfigurations/core/v1"
+)
+
+// Names that grpcmesh writes into a cluster.
+const (
+	FieldManager  = "grpcmesh"
+	ManagedBy     = "app.kubernetes.io/managed-by" // label; FieldManager on what grpcmesh made
+	WorkloadLabel = "grpcmesh.dev/workload"        // label; "deployment.server": what the object exposes
+	GatewayName   = "grpc"                         // the Gateway's name, as the procedure has it
+	PortName      = "grpc"                         // begins with grpc: Istio reads the protocol from it
+)
+
+// ID names one object of the cluster.
+type ID struct {
+	Kind      string
+	Namespace string // empty for a Namespace
+	Name      string
+}
+
+// String is "Kind/name", as kubectl writes it.
+func (id ID) String() string { return id.Kind + "/" + id.Name }
+
+// Object is one object that should be in the cluster, as the fields that
+// grpcmesh means to own: a pointer to a typed apply configuration.
+type Object struct {
+	ID
+	Apply any
+}
+
+// Exposure is an Intent with every open question answered from the cluster:
+// all that is needed to write the objects down.
+type Exposure struct {
+	Namespace    string
+	NamespaceUID types.UID         // so that applying the label never creates a namespace
+	InjectLabel  map[string]string // the label to set on the namespace; nil: it is as it should be
+
+	WorkloadKind string
+	WorkloadName string
+	Selector     map[string]string // labels of the workload's pods
+
+	Port       int
+	TargetPort int
+	// Reuse is the Service that already serves the workload and that the
+	// route will lead to; empty: a Service of the workload's name is made.
+	Reuse     string
+	ReusePort int // the port to name in the route; 0 where the Service has only one
+
+	// ReuseGateway: the Gateway of that name is someone else's and already
+	// listens as wanted, so it is left alone.
+	ReuseGateway    bool
+	GatewaySelector map[string]string
+	Servers         []Server // what the Gateway should listen on, others' needs of it included
+	Host            string
+	MatchService    string
+}
+
+// Server is one listener of a Gateway that grpcmesh owns.
+type Server struct {
+	Port  int
+	Hosts []string
+}
+
+// ServiceName is the Service that the route leads to.
+func (e Exposure) ServiceName() string {
+	if e.Reuse != "" {
+		return e.Reuse
+	}
+	return e.WorkloadName
+}
+
+// Objects lists what the exposure means, in the order in which it is applied:
+// what is pointed at comes before what points.
+func (e Exposure) Objects() []Object {
+	var objs []Object
+	if len(e.InjectLabel) > 0 {
+		ns := coreac.Namespace(e.Namespace).WithUID(e.NamespaceUID).WithLabels(e.InjectLabel)
+		objs = append(objs, Object{ID{"Namespace", "", e.Namespace}, ns})
+	}
+	if e.Reuse == "" {
+		objs = append(objs, Object{ID{"Service", e.Namespace, e.WorkloadName}, e.service()})
+	}
+	if !e.ReuseGateway {
+		objs = append(objs, Object{ID{"Gateway", e.Namespace, GatewayName}, e.gateway()})
+	}
+	return append(objs, Object{ID{"VirtualService", e.Namespace, e.WorkloadName}, e.virtualService()})
+}
+
+// Workload is the value of WorkloadLabel: kind and name, lower case, by a dot.
+func (e Exposure) Workload() string {
+	return workloadLabel(e.WorkloadKind, e.WorkloadName)
+}
+
+func (e Exposure) labels() map[string]string {
+	return map[string]string{ManagedBy: FieldManager, WorkloadLabel: e.Workload()}
+}
+
+func (e Exposure) service() *coreac.ServiceApplyConfiguration {
+	labels := maps.Clone(e.Selector)
+	maps.Copy(labels, e.labels())
+	port := coreac.ServicePort().
+		WithName(PortName).
+		WithAppProtocol("grpc").
+		WithProtocol(corev1.ProtocolTCP).
+		WithPort(int32(e.Port)).
+		WithTargetPort(intOrString(e.TargetPort))
+	return coreac.Service(e.WorkloadName, e.Namespace).
+		WithLabels(labels).
+		WithSpec(coreac.ServiceSpec().
+			WithType(corev1.ServiceTypeClusterIP).
+			WithSelector(e.Selector).
+			WithPorts(port))
+}
+
+func (e Exposure) gateway() *istioac.GatewayApplyConfiguration {
+	spec := &networking.Gateway{Selector: e.GatewaySelector}
+	for _, s := range e.Servers {
+		spec.Servers = append(spec.Servers, &networking.Server{
+			Port: &networking.Port{
+				Number:   uint32(s.Port),
+				Name:     PortName + "-" + strconv.Itoa(s.Port),
+				Protocol: "GRPC",
+			},
+			Hosts: s.Hosts,
+		})
+	}
+	gw := istioac.Gateway(GatewayName, e.Namespace).
+		WithLabels(map[string]string{ManagedBy: FieldManager})
+	gw.Spec = spec
+	return gw
+}
+
+func (e Exposure) virtualService() *istioac.VirtualServiceApplyConfiguration {
+	dest := &networking.Destination{Host: e.ServiceName()}
+	if e.ReusePort != 0 {
+		dest.Port = &networking.PortSelector{Number: uint32(e.ReusePort)}
+	}
+	rule := &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: dest}}}
+	if e.MatchService != "" {
+		rule.Match = []*networking.HTTPMatchRequest{{
+			Uri: &networking.StringMatch{
+				MatchType: &networking.StringMatch_Prefix{Prefix: "/" + e.MatchService + "/"},
+			},
+		}}
+	}
+	vs := istioac.VirtualService(e.WorkloadName, e.Namespace).WithLabels(e.labels())
+	vs.Spec = &networking.VirtualService{
+		Hosts:    []string{e.Host},
+		Gateways: []string{e.Namespace + "/" + GatewayName},
+		Http:     []*networking.HTTPRoute{rule},
+	}
+	return vs
+}
+
+// MergeServers adds the listener that is wanted to those that a Gateway has
+// already, so that two exposures of one namespace can share it. Where the port
+// is there and its hosts cover the wanted one, nothing changes.
+func MergeServers(have []Server, port int, host string) []Server {
+	merged := slices.Clone(have)
+	for i, s := range merged {
+		if s.Port != port {
+			continue
+		}
+		if !slices.Contains(s.Hosts, host) && !slices.Contains(s.Hosts, "*") {
+			hosts := []string{"*"} // beside "*" every other host is said already
+			if host != "*" {
+				hosts = append(slices.Clone(s.Hosts), host)
+				slices.Sort(hosts)
+			}
+			merged[i].Hosts = hosts
+		}
+		return merged
+	}
+	merged = append(merged, Server{Port: port, Hosts: []string{host}})
+	slices.SortFunc(merged, func(a, b Server) int { return a.Port - b.Port })
+	return merged
+}
+
+// Validate reports what in the exposure the API server would refuse for its
+// name alone, as an *InvalidError: a workload may be named as no Service can.
+func (e Exposure) Validate() error {
+	if e.Reuse != "" {
+		return nil
+	}
+	if msgs := validation.IsDNS1035Label(e.WorkloadName); len(msgs) > 0 {
+		return &InvalidError{"WORKLOAD", e.WorkloadName, "no Service can have its name: " + msgs[0]}
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+// Package plan compares what should be in the cluster with what is there and
+// says what to write, and why. It is pure: whoever calls it has read the live
+// objects and asked the server for a dry run.
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"grpcmesh/internal/manifest"
+)
+
+// State is one object as the API server has it, or would have it after a dry
+// run.
+type State struct {
+	UID             string
+	ResourceVersion string
+	Labels          map[string]string
+	Object          map[string]any // the whole object as JSON values
+}
+
+// Action is what a plan does with one object.
+type Action string
+
+// The actions, in the words that the output uses.
+const (
+	Create    Action = "create"
+	Update    Action = "update"
+	Unchanged Action = "unchanged"
+	Reuse     Action = "reuse" // someone else's, and already as wanted
+	Restart   Action = "restart"
+)
+
+// Change is one line of a plan.
+type Change struct {
+	ID     manifest.ID
+	Action Action
+	Diff   []Field // what an update would alter; empty for the other actions
+	Reason string  // why, in a few words; may be empty
+
+	Object manifest.Object // what to apply
+	// ResourceVersion is the version that the plan was made from; the write
+	// carries it, so that a change made meanwhile is a conflict and not lost.
+	ResourceVersion string
+}
+
+// Writes says whether carrying out the change writes to the cluster.
+func (c Change) Writes() bool {
+	return c.Action == Create || c.Action == Update || c.Action == Restart
+}
+
+// Plan is what one run will do, in order.
+type Plan struct{ Changes []Change }
+
+// Writes counts the changes that write to the cluster.
+func (p Plan) Writes() int {
+	n := 0
+	for _, c := range p.Changes {
+		if c.Writes() {
+			n++
+		}
+	}
+	return n
+}
+
+// ConflictError says that an object or a field belongs to someone else.
+// Nothing has been written when Plan returns it.
+type ConflictError struct {
+	ID     manifest.ID
+	Reason string
+	Hint   string
+}
+
+// Error names the object, its namespace, the reason and the way out.
+func (e *ConflictError) Error() string {
+	where := ""
+	if e.ID.Namespace != "" {
+		where = " in namespace " + e.ID.Namespace
+	}
+	msg := fmt.Sprintf("%s%s: %s", e.ID, where, e.Reason)
+	if e.Hint != "" {
+		msg += "\n" + e.Hint
+	}
+	return msg
+}
+
+// Step is one desired object beside what the cluster has (nil: nothing) and
+// what a server-side dry run of applying it gave.
+type Step struct {
+	Want manifest.Object
+	Live *State
+	Dry  *State
+}
+
+// Build decides what to do about each step, in order. An object that exists,
+// isn't grpcmesh's and would have to change is a *ConflictError.
+func Build(steps []Step) (Plan, error) {
+	var p Plan
+	for _, s := range steps {
+		c := Change{ID: s.Want.ID, Object: s.Want}
+		if s.Live == nil {
+			c.Action = Create
+			p.Changes = append(p.Changes, c)
+			continue
+		}
+		c.ResourceVersion = s.Live.ResourceVersion
+		c.Diff = Diff(s.Live.Object, s.Dry.Object)
+		switch {
+		case s.Want.Kind == "Namespace" || manifest.Owned(s.Live.Labels):
+			c.Action = Update
+			if len(c.Diff) == 0 {
+				c.Action = Unchanged
+			}
+			if other := s.Live.Labels[manifest.WorkloadLabel]; s.Want.Kind != "Namespace" && s.Dry.Labels[manifest.WorkloadLabel] != other {
+				return Plan{}, &ConflictError{ID: c.ID, Reason: "grpcmesh made it for another workload (" + other + ")"}
+			}
+		case len(beyondOwnLabels(c.Diff)) == 0:
+			c.Action, c.Diff, c.Reason = Reuse, nil, "not made by grpcmesh, already as wanted"
+		default:
+			return Plan{}, &ConflictError{
+				ID:     c.ID,
+				Reason: "it exists and was not made by grpcmesh; it differs in " + paths(beyondOwnLabels(c.Diff)),
+				Hint:   "Nothing was written. Delete or rename that object, or expose under other names.",
+			}
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	return p, nil
+}
+
+// beyondOwnLabels leaves out the differences that only say who made the object.
+func beyondOwnLabels(fields []Field) []Field {
+	var rest []Field
+	for _, f := range fields {
+		if f.Path == "metadata.labels."+manifest.ManagedBy || f.Path == "metadata.labels."+manifest.WorkloadLabel || f.Path == "metadata.labels" {
+			continue
+		}
+		rest = append(rest, f)
+	}
+	return rest
+}
+
+func paths(fields []Field) string {
+	names := make([]string, 0, len(fields))
+	for _, f := range fields {
+		names = append(names, f.Path)
+	}
+	return strings.Join(names, ", ")
+}
