@@ -1,0 +1,199 @@
+package istio
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Owner is what an address leads to, as far as the cluster knows: a port of a
+// gateway, a port of another Service, or neither.
+type Owner struct {
+	Ingress *Ingress           // the gateway whose address it is
+	Service *corev1.Service    // the Service whose address it is, where that is no gateway
+	Port    corev1.ServicePort // of Service
+	Number  int                // the port number that Gateways name; 0: any
+}
+
+// Whose finds what host and port lead to. host may be a name of the cluster's
+// own DNS, or a name or address that a Service carries; ips are the addresses
+// that it resolves to here. An address that no object knows, such as a
+// forwarded loopback port, has no owner: every gateway stays possible.
+func (m *Mesh) Whose(ctx context.Context, ingresses []Ingress, host string, ips []string, port int) (Owner, error) {
+	services, err := m.core.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return Owner{}, fmt.Errorf("listing Services in all namespaces: %w", err)
+	}
+	for i := range services.Items {
+		svc := &services.Items[i]
+		if !slices.ContainsFunc(addressesOf(svc), func(a string) bool { return a == host || slices.Contains(ips, a) }) {
+			continue
+		}
+		for _, p := range svc.Spec.Ports {
+			if int(p.Port) == port {
+				return owner(ingresses, svc, p), nil
+			}
+		}
+	}
+	for i := range services.Items {
+		svc := &services.Items[i]
+		for _, p := range svc.Spec.Ports {
+			if p.NodePort == 0 || int(p.NodePort) != port {
+				continue
+			}
+			onNode, err := m.nodeHas(ctx, append(ips, host))
+			if err != nil {
+				return Owner{}, err
+			}
+			if onNode {
+				return owner(ingresses, svc, p), nil
+			}
+		}
+	}
+	return Owner{}, nil
+}
+
+func owner(ingresses []Ingress, svc *corev1.Service, p corev1.ServicePort) Owner {
+	for i := range ingresses {
+		if ingresses[i].Namespace == svc.Namespace && ingresses[i].Service == svc.Name {
+			return Owner{Ingress: &ingresses[i], Number: int(p.Port)}
+		}
+	}
+	return Owner{Service: svc, Port: p}
+}
+
+// addressesOf lists the addresses and names that a Service is reached by on its
+// own port numbers.
+func addressesOf(svc *corev1.Service) []string {
+	all := slices.Concat(svc.Spec.ClusterIPs, svc.Spec.ExternalIPs)
+	for _, lb := range svc.Status.LoadBalancer.Ingress {
+		all = append(all, lb.IP, lb.Hostname)
+	}
+	name := svc.Name + "." + svc.Namespace
+	all = append(all, name, name+".svc", name+".svc.cluster.local")
+	return slices.DeleteFunc(all, func(a string) bool { return a == "" || a == corev1.ClusterIPNone })
+}
+
+func (m *Mesh) nodeHas(ctx context.Context, addresses []string) (bool, error) {
+	nodes, err := m.core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, fmt.Errorf("listing nodes: %w", err)
+	}
+	for _, n := range nodes.Items {
+		for _, a := range n.Status.Addresses {
+			if slices.Contains(addresses, a.Address) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// Resolve is the addresses that a host stands for, or the host itself where it
+// is one. A name that does not resolve here may still be one of the cluster's.
+func Resolve(ctx context.Context, host string) []string {
+	if net.ParseIP(host) != nil {
+		return []string{host}
+	}
+	ips, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return nil
+	}
+	return ips
+}
+
+// Destination is one place that a rule leads to: a Service, one of its ports,
+// and the share of calls that it is to get.
+type Destination struct {
+	Namespace, Service string
+	Port               int // 0: the Service's only one
+	Subset             string
+	Share              float64 // all of a rule's add up to 1
+}
+
+// Destinations lists where a rule leads. A host that is no Service of the
+// cluster (a ServiceEntry's) is an error: its endpoints can't be told.
+func Destinations(rule *networking.HTTPRoute, namespace string) ([]Destination, error) {
+	total := int32(0)
+	for _, r := range rule.Route {
+		total += r.Weight
+	}
+	var found []Destination
+	for _, r := range rule.Route {
+		share := 1.0
+		if total > 0 {
+			share = float64(r.Weight) / float64(total)
+		} else if len(rule.Route) > 1 {
+			continue // several destinations without weights: Istio refuses that
+		}
+		if share == 0 {
+			continue
+		}
+		d := Destination{Namespace: namespace, Service: r.Destination.Host, Subset: r.Destination.Subset, Share: share}
+		if p := r.Destination.Port; p != nil {
+			d.Port = int(p.Number)
+		}
+		if name, rest, ok := strings.Cut(r.Destination.Host, "."); ok {
+			ns, domain, _ := strings.Cut(rest, ".")
+			if domain != "" && domain != "svc" && !strings.HasPrefix(domain, "svc.") {
+				return nil, fmt.Errorf("the route leads to %s, which is no Service of this cluster", r.Destination.Host)
+			}
+			d.Service, d.Namespace = name, ns
+		}
+		found = append(found, d)
+	}
+	return found, nil
+}
+
+// Policy is what a DestinationRule says of the way calls are spread over a
+// Service's pods, as far as it explains an uneven spread.
+type Policy struct {
+	Rule    string                       // namespace/name; empty: none
+	Sticky  string                       // why calls of one client go to one pod by design; empty: they don't
+	Subsets map[string]map[string]string // labels of the pods of each subset
+}
+
+// PolicyOf reads the DestinationRule for a Service, from its own namespace.
+func (m *Mesh) PolicyOf(ctx context.Context, d Destination) (Policy, error) {
+	list, err := m.client.NetworkingV1alpha3().DestinationRules(d.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return Policy{}, fmt.Errorf("listing DestinationRules in namespace %s: %w", d.Namespace, err)
+	}
+	name := d.Service + "." + d.Namespace
+	for _, dr := range list.Items {
+		if !slices.Contains([]string{d.Service, name, name + ".svc", name + ".svc.cluster.local"}, dr.Spec.Host) {
+			continue
+		}
+		p := Policy{Rule: dr.Namespace + "/" + dr.Name, Subsets: map[string]map[string]string{}}
+		p.Sticky = sticky(dr.Spec.TrafficPolicy)
+		for _, s := range dr.Spec.Subsets {
+			p.Subsets[s.Name] = s.Labels
+			if why := sticky(s.TrafficPolicy); s.Name == d.Subset && why != "" {
+				p.Sticky = why
+			}
+		}
+		return p, nil
+	}
+	return Policy{}, nil
+}
+
+func sticky(t *networking.TrafficPolicy) string {
+	hash := t.GetLoadBalancer().GetConsistentHash()
+	switch key := hash.GetHashKey().(type) {
+	case *networking.LoadBalancerSettings_ConsistentHashLB_HttpHeaderName:
+		return "consistent hashing on header " + key.HttpHeaderName
+	case *networking.LoadBalancerSettings_ConsistentHashLB_HttpCookie:
+		return "consistent hashing on cookie " + key.HttpCookie.GetName()
+	case *networking.LoadBalancerSettings_ConsistentHashLB_UseSourceIp:
+		return "consistent hashing on the client's address"
+	case *networking.LoadBalancerSettings_ConsistentHashLB_HttpQueryParameterName:
+		return "consistent hashing on query parameter " + key.HttpQueryParameterName
+	}
+	return ""
+}

@@ -1,0 +1,253 @@
+package istio
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// Labels that decide on injection.
+const (
+	injectionLabel = "istio-injection"         // on a namespace: enabled or disabled
+	revisionLabel  = "istio.io/rev"            // on a namespace or a pod: a revision or a tag
+	podInjectLabel = "sidecar.istio.io/inject" // on a pod: "true" or "false"
+	dataplaneLabel = "istio.io/dataplane-mode" // on a namespace: ambient
+	neverMatch     = "istio.io/deactivated"    // in a selector: a webhook switched off
+)
+
+// Injector is one webhook that adds sidecars to pods.
+type Injector struct {
+	Name      string // "configuration/webhook"
+	Revisions []string
+	namespace labels.Selector
+	pod       labels.Selector
+}
+
+func (i Injector) matches(namespace, pod map[string]string) bool {
+	return i.namespace.Matches(labels.Set(namespace)) && i.pod.Matches(labels.Set(pod))
+}
+
+// Injectors lists the live injector webhooks. An empty list means that the
+// cluster has no mesh that injects.
+func (m *Mesh) Injectors(ctx context.Context) ([]Injector, error) {
+	list, err := m.core.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing MutatingWebhookConfigurations: %w", err)
+	}
+	return injectors(list.Items)
+}
+
+func injectors(configs []admissionv1.MutatingWebhookConfiguration) ([]Injector, error) {
+	var found []Injector
+	for _, cfg := range configs {
+		for i := range cfg.Webhooks {
+			hook := &cfg.Webhooks[i]
+			if !createsPods(hook.Rules) || !aboutInjection(hook.NamespaceSelector, hook.ObjectSelector) {
+				continue
+			}
+			inj := Injector{Name: cfg.Name + "/" + hook.Name, Revisions: revisionsIn(hook.NamespaceSelector)}
+			var err error
+			if inj.namespace, err = selector(hook.NamespaceSelector); err != nil {
+				return nil, fmt.Errorf("webhook %s: namespaceSelector: %w", inj.Name, err)
+			}
+			if inj.pod, err = selector(hook.ObjectSelector); err != nil {
+				return nil, fmt.Errorf("webhook %s: objectSelector: %w", inj.Name, err)
+			}
+			found = append(found, inj)
+		}
+	}
+	return found, nil
+}
+
+// selector differs from the API machinery's in one point: an absent selector
+// of a webhook matches everything, not nothing.
+func selector(s *metav1.LabelSelector) (labels.Selector, error) {
+	if s == nil {
+		return labels.Everything(), nil
+	}
+	return metav1.LabelSelectorAsSelector(s)
+}
+
+func createsPods(rules []admissionv1.RuleWithOperations) bool {
+	return slices.ContainsFunc(rules, func(r admissionv1.RuleWithOperations) bool {
+		return (slices.Contains(r.Resources, "pods") || slices.Contains(r.Resources, "*")) &&
+			(slices.Contains(r.Operations, admissionv1.Create) || slices.Contains(r.Operations, admissionv1.OperationAll))
+	})
+}
+
+func aboutInjection(selectors ...*metav1.LabelSelector) bool {
+	about := func(key string) bool {
+		return key == injectionLabel || key == revisionLabel || key == podInjectLabel
+	}
+	for _, s := range selectors {
+		if s == nil || s.MatchLabels[neverMatch] != "" {
+			continue
+		}
+		for key := range s.MatchLabels {
+			if about(key) {
+				return true
+			}
+		}
+		if slices.ContainsFunc(s.MatchExpressions, func(r metav1.LabelSelectorRequirement) bool { return about(r.Key) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func revisionsIn(s *metav1.LabelSelector) []string {
+	if s == nil || s.MatchLabels[neverMatch] != "" {
+		return nil
+	}
+	var revs []string
+	if rev := s.MatchLabels[revisionLabel]; rev != "" {
+		revs = append(revs, rev)
+	}
+	for _, r := range s.MatchExpressions {
+		if r.Key == revisionLabel && r.Operator == metav1.LabelSelectorOpIn {
+			revs = append(revs, r.Values...)
+		}
+	}
+	return revs
+}
+
+// Injection is how pods of a namespace get their sidecar.
+type Injection struct {
+	Set   map[string]string // labels to set on the namespace; nil: it injects already
+	Label string            // the label that does it, as key=value
+}
+
+// DecideInjection says which label the namespace needs, from the live
+// injectors alone: the labels are tried against their selectors before anything
+// is written. revision, where given, must be among the injectors'.
+//
+// A namespace whose labels contradict is a *plan.ConflictError: setting a
+// second label would not inject and would hide the first. A revision that is
+// missing or ambiguous is a *manifest.TargetError. A cluster without injectors
+// and a workload that declines the sidecar are a *k8s.NotReadyError.
+func DecideInjection(injectors []Injector, ns *corev1.Namespace, template corev1.PodTemplateSpec, revision string) (Injection, error) {
+	if len(injectors) == 0 {
+		return Injection{}, &k8s.NotReadyError{Subject: "the mesh",
+			Cause: "this cluster has no sidecar injector (no webhook for istio-injection or istio.io/rev)",
+			Hint:  "Install Istio first, or choose another cluster with --context."}
+	}
+	if declines(template) {
+		return Injection{}, &k8s.NotReadyError{Subject: "the workload",
+			Cause: "its pod template says sidecar.istio.io/inject: \"false\", so no label of the namespace gives it a sidecar",
+			Hint:  "Remove that label or annotation from the pod template."}
+	}
+	if template.Spec.HostNetwork {
+		return Injection{}, &k8s.NotReadyError{Subject: "the workload",
+			Cause: "its pods use the host's network; the injector passes such pods by",
+			Hint:  "Set hostNetwork: false in the pod template."}
+	}
+	have, pod := ns.Labels, template.Labels
+	id := manifest.ID{Kind: "Namespace", Name: ns.Name}
+	if revs, ok := injects(injectors, have, pod); ok {
+		if revision != "" && !slices.Contains(revs, revision) {
+			return Injection{}, &plan.ConflictError{ID: id,
+				Reason: fmt.Sprintf("it is injected already, by %s, and --revision asks for %s", current(have, pod), revision),
+				Hint:   "Leave --revision out, or change the label of the namespace yourself."}
+		}
+		return Injection{Label: current(have, pod)}, nil
+	}
+	for _, key := range []string{injectionLabel, revisionLabel, dataplaneLabel} {
+		if v, ok := have[key]; ok {
+			return Injection{}, &plan.ConflictError{ID: id,
+				Reason: fmt.Sprintf("it carries %s=%s, which no live injector answers to, and a second label would not help", key, v),
+				Hint: fmt.Sprintf("Remove it if it is not meant: kubectl label namespace %s %s-\nLive revisions: %s",
+					ns.Name, key, strings.Join(allRevisions(injectors), ", "))}
+		}
+	}
+	return choose(injectors, ns, pod, revision)
+}
+
+func choose(injectors []Injector, ns *corev1.Namespace, pod map[string]string, revision string) (Injection, error) {
+	try := func(key, value string) (Injection, bool) {
+		with := maps.Clone(ns.Labels)
+		if with == nil {
+			with = map[string]string{}
+		}
+		with[key] = value
+		_, ok := injects(injectors, with, pod)
+		return Injection{Set: map[string]string{key: value}, Label: key + "=" + value}, ok
+	}
+	if revision == "" {
+		if inj, ok := try(injectionLabel, "enabled"); ok {
+			return inj, nil
+		}
+	}
+	var fit []Injection
+	for _, rev := range allRevisions(injectors) {
+		if inj, ok := try(revisionLabel, rev); ok && (revision == "" || rev == revision) {
+			fit = append(fit, inj)
+		}
+	}
+	if len(fit) == 1 {
+		return fit[0], nil
+	}
+	e := &manifest.TargetError{What: "the mesh has several revisions; which one is namespace " + ns.Name + " to follow?"}
+	if revision != "" {
+		e.What = "no live injector has the revision " + revision + "; there are"
+	}
+	for _, rev := range allRevisions(injectors) {
+		e.Candidates = append(e.Candidates, "--revision "+rev)
+	}
+	return Injection{}, e
+}
+
+// injects says whether some injector takes such a pod in such a namespace, and
+// which revisions those injectors stand for.
+func injects(injectors []Injector, namespace, pod map[string]string) (revisions []string, ok bool) {
+	for _, inj := range injectors {
+		if inj.matches(namespace, pod) {
+			ok = true
+			revisions = append(revisions, inj.Revisions...)
+		}
+	}
+	if rev := namespace[revisionLabel]; rev != "" {
+		revisions = append(revisions, rev)
+	}
+	return revisions, ok
+}
+
+func declines(t corev1.PodTemplateSpec) bool {
+	if v, ok := t.Labels[podInjectLabel]; ok { // the label beats the annotation
+		return v == "false"
+	}
+	return t.Annotations[podInjectLabel] == "false"
+}
+
+func current(namespace, pod map[string]string) string {
+	for _, key := range []string{injectionLabel, revisionLabel} {
+		if v, ok := namespace[key]; ok {
+			return key + "=" + v
+		}
+	}
+	for _, key := range []string{podInjectLabel, revisionLabel} {
+		if v, ok := pod[key]; ok {
+			return "the pod's own label " + key + "=" + v
+		}
+	}
+	return "an injector for every namespace"
+}
+
+func allRevisions(injectors []Injector) []string {
+	var revs []string
+	for _, inj := range injectors {
+		revs = append(revs, inj.Revisions...)
+	}
+	slices.Sort(revs)
+	return slices.Compact(revs)
+}

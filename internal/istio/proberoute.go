@@ -1,0 +1,138 @@
+package istio
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	networking "istio.io/api/networking/v1alpha3"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"grpcmesh/internal/manifest"
+)
+
+const (
+	probeLabel = "grpcmesh.dev/probe"             // on every probe route
+	probeTTL   = "grpcmesh.dev/probe-ttl-seconds" // annotation: how long its run may last
+)
+
+// ProbeRoute is the one VirtualService that a run adds for its own time: calls
+// that carry the run's nonce take a copy of the route under test, and the
+// gateway's Envoy writes on their answers who gave them. Other calls never
+// meet it.
+type ProbeRoute struct {
+	Namespace, Name string
+}
+
+// String is "VirtualService namespace/name".
+func (p ProbeRoute) String() string { return "VirtualService " + p.Namespace + "/" + p.Name }
+
+// ProbeSpec says what a probe route copies and how it marks calls and answers.
+type ProbeSpec struct {
+	Under  *clientnet.VirtualService // whose hosts and gateways are taken
+	Rule   *networking.HTTPRoute     // whose destinations and weights are taken
+	Header string                    // request header that carries the nonce
+	Nonce  string
+	Stamps map[string]string // response header to Envoy's command for its value
+	TTL    time.Duration     // after this, by the server's clock, anyone may sweep it
+}
+
+// AddProbe creates the probe route, then sweeps those of the namespace whose
+// run must be over: the server's own time of creation is the clock, so a
+// client's wrong one has no effect. A route within its time is left alone: a
+// rival run may be using it.
+func (m *Mesh) AddProbe(ctx context.Context, spec ProbeSpec) (ProbeRoute, error) {
+	api := m.client.NetworkingV1alpha3().VirtualServices(spec.Under.Namespace)
+	made, err := api.Create(ctx, probeRoute(spec), metav1.CreateOptions{FieldManager: manifest.FieldManager})
+	if err != nil {
+		return ProbeRoute{}, fmt.Errorf("adding the probe route in namespace %s: %w", spec.Under.Namespace, err)
+	}
+	route := ProbeRoute{made.Namespace, made.Name}
+	list, err := api.List(ctx, metav1.ListOptions{LabelSelector: probeLabel})
+	if err != nil {
+		return route, fmt.Errorf("looking for probe routes left behind: %w", err)
+	}
+	for _, vs := range list.Items {
+		if !expired(vs, made.CreationTimestamp.Time) {
+			continue
+		}
+		if err := m.remove(ctx, ProbeRoute{vs.Namespace, vs.Name}); err != nil {
+			return route, err
+		}
+	}
+	return route, nil
+}
+
+// RemoveProbe deletes the probe route; one that is gone already is fine.
+func (m *Mesh) RemoveProbe(ctx context.Context, p ProbeRoute) error { return m.remove(ctx, p) }
+
+func (m *Mesh) remove(ctx context.Context, p ProbeRoute) error {
+	err := m.client.NetworkingV1alpha3().VirtualServices(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("removing the probe route: %w\nRemove it by hand: kubectl -n %s delete virtualservice %s", err, p.Namespace, p.Name)
+	}
+	return nil
+}
+
+// expired says whether a probe route's time is over at now. One without a
+// readable time to live was not written by grpcmesh and never is.
+func expired(vs *clientnet.VirtualService, now time.Time) bool {
+	seconds, err := strconv.Atoi(vs.Annotations[probeTTL])
+	if err != nil || !manifest.Owned(vs.Labels) {
+		return false
+	}
+	return now.After(vs.CreationTimestamp.Add(time.Duration(seconds) * time.Second))
+}
+
+func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
+	under := spec.Under
+	rule := &networking.HTTPRoute{
+		Name: "grpcmesh-probe",
+		Match: []*networking.HTTPMatchRequest{{Headers: map[string]*networking.StringMatch{
+			spec.Header: {MatchType: &networking.StringMatch_Exact{Exact: spec.Nonce}},
+		}}},
+		Retries: &networking.HTTPRetry{Attempts: 0}, // a retry would hide what is being looked for
+		Headers: &networking.Headers{Response: &networking.Headers_HeaderOperations{Set: spec.Stamps}},
+	}
+	for _, d := range spec.Rule.Route {
+		rule.Route = append(rule.Route, &networking.HTTPRouteDestination{Destination: d.Destination, Weight: d.Weight})
+	}
+	vs := &clientnet.VirtualService{
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: "grpcmesh-probe-",
+			Namespace:    under.Namespace,
+			Labels:       map[string]string{manifest.ManagedBy: manifest.FieldManager, probeLabel: "true"},
+			Annotations:  map[string]string{probeTTL: strconv.Itoa(int(spec.TTL.Seconds()))},
+		},
+	}
+	vs.Spec.Hosts = under.Spec.Hosts
+	vs.Spec.ExportTo = under.Spec.ExportTo
+	// Only gateways merge VirtualServices of one host; beside "mesh" the two
+	// would compete.
+	vs.Spec.Gateways = slices.DeleteFunc(slices.Clone(under.Spec.Gateways), func(g string) bool { return g == "mesh" })
+	vs.Spec.Http = []*networking.HTTPRoute{rule}
+	return vs
+}
+
+// RuleUnderTest is the rule of a VirtualService that verify looks at: its
+// catch-all, else its first that leads anywhere. nil where none does (a
+// redirect, or a route that delegates).
+func RuleUnderTest(vs *clientnet.VirtualService) *networking.HTTPRoute {
+	var first *networking.HTTPRoute
+	for _, rule := range vs.Spec.Http {
+		if len(rule.Route) == 0 {
+			continue
+		}
+		if len(rule.Match) == 0 {
+			return rule
+		}
+		if first == nil {
+			first = rule
+		}
+	}
+	return first
+}

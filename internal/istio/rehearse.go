@@ -1,0 +1,71 @@
+package istio
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"grpcmesh/internal/k8s"
+)
+
+// Rehearse asks the API server, by a dry run, to make one pod of the
+// workload's template as it will be made after the label is set: all admission
+// is passed through, the injector's, Pod Security's and quota's included, and
+// nothing is persisted. done is false where no injector can be reached that way
+// before the namespace has its label. A refusal, or a pod that comes back
+// without its sidecar, is a *k8s.NotReadyError.
+func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Namespace, w k8s.Workload, inj Injection) (done bool, err error) {
+	labels := maps.Clone(w.Template.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if rev, ok := inj.Set[revisionLabel]; ok {
+		labels[revisionLabel] = rev
+	} else if inj.Set != nil {
+		labels[podInjectLabel] = "true"
+	}
+	if _, ok := injects(injectors, ns.Labels, labels); !ok {
+		return false, nil
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			GenerateName: w.Name + "-rehearsal-",
+			Namespace:    w.Namespace,
+			Labels:       labels,
+			Annotations:  w.Template.Annotations,
+		},
+		Spec: w.Template.Spec,
+	}
+	made, err := m.core.CoreV1().Pods(w.Namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		if apierrors.IsUnauthorized(err) || forbiddenByRole(err) || ctx.Err() != nil {
+			return false, err
+		}
+		return false, &k8s.NotReadyError{
+			Subject: w.String(),
+			Cause:   "a pod with the sidecar would be refused: " + err.Error(),
+			Hint:    "Nothing was written. Mend that first; the running pods were left alone.",
+		}
+	}
+	if !k8s.HasSidecar(made.Spec) {
+		return false, &k8s.NotReadyError{
+			Subject: w.String(),
+			Cause:   "the injector answered but added no sidecar to a pod of this template",
+			Hint:    "Nothing was written. See the injector's reasons: kubectl -n istio-system logs deploy/istiod | grep inject",
+		}
+	}
+	return true, nil
+}
+
+// forbiddenByRole tells a missing permission from an admission plug-in's
+// refusal: both are 403, but only the first says who may not do what.
+func forbiddenByRole(err error) bool {
+	var status apierrors.APIStatus
+	return apierrors.IsForbidden(err) && errors.As(err, &status) &&
+		strings.Contains(status.Status().Message, "cannot create resource")
+}

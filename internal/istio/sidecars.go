@@ -1,0 +1,95 @@
+package istio
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+)
+
+// adminPort is where Envoy answers for itself, on its pod's loopback only.
+const adminPort = 15000
+
+// Forwarder opens a connection to a pod's port, however it does that.
+type Forwarder interface {
+	Forward(ctx context.Context, namespace, pod string, port int) (net.Conn, error)
+}
+
+// maxClusters bounds what is read of an Envoy's answer, in bytes: a gateway of
+// a large mesh lists every endpoint that it knows.
+const maxClusters = 64 << 20
+
+// InboundRequests is how many requests a pod's own sidecar has passed to the
+// app's port since it started, whichever way they came.
+func InboundRequests(ctx context.Context, f Forwarder, namespace, pod string, port int) (int, error) {
+	conn, err := f.Forward(ctx, namespace, pod, adminPort)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close() }()
+	client := &http.Client{Transport: &http.Transport{
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		DisableKeepAlives: true,
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost:15000/clusters?format=json", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("asking the sidecar of pod %s/%s for its counters: %w", namespace, pod, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxClusters))
+	if err != nil {
+		return 0, fmt.Errorf("reading the counters of pod %s/%s: %w", namespace, pod, err)
+	}
+	n, err := requestTotal(body, "inbound|"+strconv.Itoa(port)+"||")
+	if err != nil {
+		return 0, fmt.Errorf("the sidecar of pod %s/%s: %w", namespace, pod, err)
+	}
+	return n, nil
+}
+
+// requestTotal sums rq_total over the hosts of one cluster in the JSON that
+// Envoy's /clusters gives. A cluster that is not there is an error: a count of
+// 0 would read as a pod that got no calls.
+func requestTotal(body []byte, cluster string) (int, error) {
+	var doc struct {
+		Clusters []struct {
+			Name  string `json:"name"`
+			Hosts []struct {
+				Stats []struct {
+					Name  string `json:"name"`
+					Value string `json:"value"`
+				} `json:"stats"`
+			} `json:"host_statuses"`
+		} `json:"cluster_statuses"`
+	}
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return 0, fmt.Errorf("its /clusters is not the JSON expected: %w", err)
+	}
+	for _, c := range doc.Clusters {
+		if c.Name != cluster {
+			continue
+		}
+		total := 0
+		for _, h := range c.Hosts {
+			for _, s := range h.Stats {
+				if s.Name != "rq_total" || s.Value == "" { // Envoy leaves a zero out
+					continue
+				}
+				n, err := strconv.Atoi(s.Value)
+				if err != nil {
+					return 0, fmt.Errorf("its rq_total is %q, no number", s.Value)
+				}
+				total += n
+			}
+		}
+		return total, nil
+	}
+	return 0, fmt.Errorf("it has no cluster %s: does the app listen on another port?", cluster)
+}

@@ -1,0 +1,145 @@
+package k8s
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coreac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// Applier reads and applies the objects of some kinds.
+type Applier interface {
+	// Get is the live object, or nil where there is none.
+	Get(ctx context.Context, id manifest.ID) (*plan.State, error)
+	// Apply sends the object by server-side apply, under the field manager
+	// grpcmesh and without force. A resourceVersion that is not empty must be
+	// the live object's. With dryRun the server answers what would be, and
+	// persists nothing.
+	Apply(ctx context.Context, obj manifest.Object, resourceVersion string, dryRun bool) (*plan.State, error)
+}
+
+// Appliers finds the Applier of a kind.
+type Appliers map[string]Applier
+
+// ApplyOptions are the options of every server-side apply that grpcmesh sends.
+func ApplyOptions(dryRun bool) metav1.ApplyOptions {
+	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager}
+	if dryRun {
+		opts.DryRun = []string{metav1.DryRunAll}
+	}
+	return opts
+}
+
+// StateOf makes a plan's State of a typed object, or of the error that reading
+// it gave: not found is a nil State and no error.
+func StateOf(obj metav1.Object, err error) (*plan.State, error) {
+	if apierrors.IsNotFound(err) {
+		return nil, nil //nolint:nilnil // absent is an answer here, not an error
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(obj)
+	if err != nil {
+		return nil, err
+	}
+	s := &plan.State{UID: string(obj.GetUID()), ResourceVersion: obj.GetResourceVersion(), Labels: obj.GetLabels()}
+	return s, json.Unmarshal(b, &s.Object)
+}
+
+// Get implements Applier for Namespace and Service.
+func (c *Cluster) Get(ctx context.Context, id manifest.ID) (*plan.State, error) {
+	switch id.Kind {
+	case "Namespace":
+		return StateOf(c.Core.CoreV1().Namespaces().Get(ctx, id.Name, metav1.GetOptions{}))
+	case "Service":
+		return StateOf(c.Core.CoreV1().Services(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
+	}
+	return nil, fmt.Errorf("%s: no such kind here", id)
+}
+
+// Apply implements Applier for Namespace and Service.
+func (c *Cluster) Apply(ctx context.Context, obj manifest.Object, resourceVersion string, dryRun bool) (*plan.State, error) {
+	switch ac := obj.Apply.(type) {
+	case *coreac.NamespaceApplyConfiguration:
+		if resourceVersion != "" {
+			ac.WithResourceVersion(resourceVersion)
+		}
+		return StateOf(c.Core.CoreV1().Namespaces().Apply(ctx, ac, ApplyOptions(dryRun)))
+	case *coreac.ServiceApplyConfiguration:
+		if resourceVersion != "" {
+			ac.WithResourceVersion(resourceVersion)
+		}
+		return StateOf(c.Core.CoreV1().Services(obj.Namespace).Apply(ctx, ac, ApplyOptions(dryRun)))
+	}
+	return nil, fmt.Errorf("%s: no such kind here", obj.ID)
+}
+
+// Propose reads what is live, asks the server for a dry run of each object,
+// and gives the steps that a plan is built from. It writes nothing.
+func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.Step, error) {
+	steps := make([]plan.Step, 0, len(objs))
+	for _, obj := range objs {
+		live, err := by[obj.Kind].Get(ctx, obj.ID)
+		if err != nil {
+			return nil, readError(obj.ID, err)
+		}
+		dry, err := by[obj.Kind].Apply(ctx, obj, "", true)
+		if err != nil {
+			return nil, applyError(obj.ID, err, "would refuse")
+		}
+		steps = append(steps, plan.Step{Want: obj, Live: live, Dry: dry})
+	}
+	return steps, nil
+}
+
+// Carry writes a plan's creations and updates, in order, and stops at the
+// first that fails. done is told each change after it was written. A plan cut
+// short is completed by running the same command again.
+func Carry(ctx context.Context, by Appliers, p plan.Plan, done func(plan.Change)) error {
+	for _, c := range p.Changes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if c.Action == plan.Create || c.Action == plan.Update {
+			if _, err := by[c.ID.Kind].Apply(ctx, c.Object, c.ResourceVersion, false); err != nil {
+				return applyError(c.ID, err, "refused")
+			}
+		}
+		done(c)
+	}
+	return nil
+}
+
+func readError(id manifest.ID, err error) error {
+	return fmt.Errorf("reading %s: %w", id, err)
+}
+
+// applyError tells a field that belongs to another manager from every other
+// refusal.
+func applyError(id manifest.ID, err error, verb string) error {
+	var status apierrors.APIStatus
+	if apierrors.IsConflict(err) && errors.As(err, &status) && status.Status().Details != nil {
+		var causes []string
+		for _, cause := range status.Status().Details.Causes {
+			if cause.Type == metav1.CauseTypeFieldManagerConflict {
+				causes = append(causes, cause.Field+" ("+cause.Message+")")
+			}
+		}
+		if len(causes) > 0 {
+			return &plan.ConflictError{ID: id, Reason: "fields belong to another manager: " + strings.Join(causes, "; ")}
+		}
+	}
+	if apierrors.IsConflict(err) {
+		return &plan.ConflictError{ID: id, Reason: "it changed while grpcmesh was at work", Hint: "Run the same command again."}
+	}
+	return fmt.Errorf("the API server %s %s: %w", verb, id, err)
+}

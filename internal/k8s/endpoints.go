@@ -1,0 +1,109 @@
+package k8s
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	authv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Endpoint is one ready address behind a Service's port.
+type Endpoint struct {
+	Address string // ip:port
+	Pod     string
+	Node    string
+	Zone    string
+}
+
+// Endpoints lists the ready endpoints behind a port of a Service, by address.
+func (c *Cluster) Endpoints(ctx context.Context, namespace, service string, port corev1.ServicePort) ([]Endpoint, error) {
+	epSlices, err := c.Core.DiscoveryV1().EndpointSlices(namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+	if err != nil {
+		return nil, fmt.Errorf("listing the EndpointSlices of Service %s/%s: %w", namespace, service, err)
+	}
+	var found []Endpoint
+	for _, slice := range epSlices.Items {
+		number := slicePort(slice.Ports, port.Name)
+		if number == 0 {
+			continue
+		}
+		for _, ep := range slice.Endpoints {
+			if ep.Conditions.Ready != nil && !*ep.Conditions.Ready {
+				continue
+			}
+			for _, ip := range ep.Addresses {
+				e := Endpoint{Address: net.JoinHostPort(ip, strconv.Itoa(number))}
+				if ep.TargetRef != nil {
+					e.Pod = ep.TargetRef.Name
+				}
+				if ep.NodeName != nil {
+					e.Node = *ep.NodeName
+				}
+				if ep.Zone != nil {
+					e.Zone = *ep.Zone
+				}
+				found = append(found, e)
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b Endpoint) int { return strings.Compare(a.Address, b.Address) })
+	return slices.Compact(found), nil // a Service of two families has an address twice in no case but a stale slice
+}
+
+func slicePort(ports []discoveryv1.EndpointPort, name string) int {
+	for _, p := range ports {
+		if p.Port != nil && (p.Name == nil && name == "" || p.Name != nil && *p.Name == name) {
+			return int(*p.Port)
+		}
+	}
+	return 0
+}
+
+// Selecting lists the Services of a namespace whose selector takes pods with
+// these labels, by name.
+func (c *Cluster) Selecting(ctx context.Context, namespace string, podLabels map[string]string) ([]corev1.Service, error) {
+	list, err := c.Core.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing Services in namespace %s: %w", namespace, err)
+	}
+	return slices.DeleteFunc(list.Items, func(s corev1.Service) bool {
+		return len(s.Spec.Selector) == 0 || !labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(podLabels))
+	}), nil
+}
+
+// GRPCPort says whether Istio takes a Service's port for gRPC or HTTP/2, by
+// appProtocol first and by the port's name where that is silent.
+func GRPCPort(p corev1.ServicePort) bool {
+	protocol := p.Name
+	if p.AppProtocol != nil {
+		protocol = *p.AppProtocol
+	} else if base, _, ok := strings.Cut(p.Name, "-"); ok && !strings.HasPrefix(p.Name, "grpc-web") {
+		protocol = base
+	}
+	switch strings.ToLower(protocol) {
+	case "grpc", "http2", "kubernetes.io/h2c":
+		return true
+	}
+	return false
+}
+
+// May asks the API server whether this user may do the verb.
+func (c *Cluster) May(ctx context.Context, verb, group, resource, namespace string) (bool, error) {
+	review := &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authv1.ResourceAttributes{Verb: verb, Group: group, Resource: resource, Namespace: namespace},
+	}}
+	answer, err := c.Core.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+	if err != nil {
+		return false, fmt.Errorf("asking whether this user may %s %s in namespace %s: %w", verb, resource, namespace, err)
+	}
+	return answer.Status.Allowed, nil
+}

@@ -1,0 +1,200 @@
+package k8s
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
+
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// NotReadyError says that something did not come about in time, with the last
+// cause that was seen.
+type NotReadyError struct {
+	Subject string // "Deployment/server", "the gateway"
+	Cause   string
+	Hint    string
+}
+
+// Error names the subject and the last cause, then the next step.
+func (e *NotReadyError) Error() string {
+	msg := fmt.Sprintf("%s is not ready: %s", e.Subject, e.Cause)
+	if e.Hint != "" {
+		msg += "\n" + e.Hint
+	}
+	return msg
+}
+
+// Restart starts a rolling restart, by the annotation that kubectl uses. The
+// write carries the version that the decision was made from: a workload that
+// was changed meanwhile is a *plan.ConflictError and is not restarted.
+func (c *Cluster) Restart(ctx context.Context, w Workload, now time.Time) error {
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": w.ResourceVersion},
+		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{
+			"kubectl.kubernetes.io/restartedAt": now.UTC().Format(time.RFC3339),
+		}}}},
+	})
+	if err != nil {
+		return err
+	}
+	opts := metav1.PatchOptions{FieldManager: manifest.FieldManager}
+	apps := c.Core.AppsV1()
+	switch w.Kind {
+	case "Deployment":
+		_, err = apps.Deployments(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
+	case "StatefulSet":
+		_, err = apps.StatefulSets(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
+	case "DaemonSet":
+		_, err = apps.DaemonSets(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
+	}
+	id := manifest.ID{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}
+	if apierrors.IsConflict(err) {
+		return &plan.ConflictError{ID: id, Reason: "it changed while grpcmesh was at work", Hint: "Run the same command again."}
+	}
+	if err != nil {
+		return fmt.Errorf("restarting %s: %w", id, err)
+	}
+	return nil
+}
+
+// WaitRolledOut returns when every pod of the workload is of its newest
+// revision and ready. progress is told each new state in words. Where the
+// context's deadline passes first, or the rollout fails, it is a
+// *NotReadyError with the reason that the pods give.
+func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, progress func(string)) error {
+	resource := map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}[w.Kind]
+	lw := cache.NewListWatchFromClient(c.Core.AppsV1().RESTClient(), resource, w.Namespace,
+		fields.OneTermEqualSelector("metadata.name", w.Name))
+	last := ""
+	var failed error
+	_, err := watchtools.UntilWithSync(ctx, lw, kindOf(w.Kind), nil, func(e watch.Event) (bool, error) {
+		if e.Type == watch.Deleted {
+			failed = &NotReadyError{Subject: w.String(), Cause: "it was deleted"}
+			return true, nil
+		}
+		res, err := compute(w.Kind, e.Object)
+		if err != nil {
+			return false, err
+		}
+		if res.Message != last {
+			last = res.Message
+			progress(last)
+		}
+		if res.Status == status.FailedStatus {
+			failed = c.notReady(ctx, w, res.Message)
+			return true, nil
+		}
+		return res.Status == status.CurrentStatus, nil
+	})
+	if failed != nil {
+		return failed
+	}
+	if ctx.Err() != nil {
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			return c.notReady(ctx, w, last)
+		}
+		return ctx.Err()
+	}
+	return err
+}
+
+func kindOf(kind string) runtime.Object {
+	switch kind {
+	case "StatefulSet":
+		return &appsv1.StatefulSet{}
+	case "DaemonSet":
+		return &appsv1.DaemonSet{}
+	}
+	return &appsv1.Deployment{}
+}
+
+func compute(kind string, obj runtime.Object) (*status.Result, error) {
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+	if err != nil {
+		return nil, err
+	}
+	u := &unstructured.Unstructured{Object: m}
+	u.SetAPIVersion("apps/v1") // a typed list item carries neither
+	u.SetKind(kind)
+	return status.Compute(u)
+}
+
+// notReady adds to the rollout's own words what the pods say. The wait's
+// context is over by then, so it asks under a short one of its own.
+func (c *Cluster) notReady(ctx context.Context, w Workload, message string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	causes := []string{}
+	if message != "" {
+		causes = append(causes, message)
+	}
+	if pods, err := c.NewestPods(ctx, w); err == nil {
+		for i := range pods {
+			if why := podTrouble(&pods[i]); why != "" {
+				causes = append(causes, "pod "+pods[i].Name+": "+why)
+				break
+			}
+		}
+		if len(pods) == 0 && w.Replicas > 0 {
+			causes = append(causes, c.failedCreate(ctx, w))
+		}
+	}
+	return &NotReadyError{
+		Subject: w.String(),
+		Cause:   strings.Join(slices.DeleteFunc(causes, func(s string) bool { return s == "" }), "; "),
+		Hint:    fmt.Sprintf("Look at: kubectl -n %s describe pods -l %s", w.Namespace, metav1.FormatLabelSelector(w.Selector)),
+	}
+}
+
+// podTrouble is why a pod is not running, in the kubelet's or the scheduler's
+// words, or "".
+func podTrouble(p *corev1.Pod) string {
+	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		if s.State.Waiting != nil && s.State.Waiting.Reason != "PodInitializing" && s.State.Waiting.Reason != "ContainerCreating" {
+			return fmt.Sprintf("container %s: %s %s", s.Name, s.State.Waiting.Reason, s.State.Waiting.Message)
+		}
+	}
+	for _, cond := range p.Status.Conditions {
+		if cond.Type == corev1.PodScheduled && cond.Status == corev1.ConditionFalse {
+			return cond.Reason + ": " + cond.Message
+		}
+	}
+	if !Ready(p) {
+		return "not ready"
+	}
+	return ""
+}
+
+// failedCreate is why the newest ReplicaSet makes no pods, by its own event.
+func (c *Cluster) failedCreate(ctx context.Context, w Workload) string {
+	events, err := c.Core.CoreV1().Events(w.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
+	if err != nil {
+		return ""
+	}
+	message := ""
+	for _, e := range events.Items {
+		if strings.HasPrefix(e.InvolvedObject.Name, w.Name) {
+			message = e.Message
+		}
+	}
+	return message
+}
