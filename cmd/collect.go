@@ -1,0 +1,330 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	networking "istio.io/api/networking/v1alpha3"
+
+	"grpcmesh/internal/check"
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/probe"
+)
+
+const (
+	// mostConnections is how often a run dials anew where connections break.
+	mostConnections = 5
+	// propagation is how long the gateway is given to learn of the probe route.
+	propagation = 20 * time.Second
+	// mostWitnesses bounds the calls on the users' own route.
+	mostWitnesses = 8
+)
+
+// methodPath is a gRPC method's path, as it stands in :path.
+var methodPath = regexp.MustCompile(`^/[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*$`)
+
+// run is one run of verify: its connection, and what it has lent itself.
+type run struct {
+	o     *verifyOptions
+	t     *target
+	conn  *probe.Conn
+	dials int
+	nonce string
+	line  *progress
+}
+
+func (r *run) close() {
+	if r.conn != nil {
+		_ = r.conn.Close()
+	}
+}
+
+// dial opens the next connection, in place of the last.
+func (r *run) dial(ctx context.Context) error {
+	r.close()
+	r.conn = nil
+	conn, err := probe.Open(ctx, r.o.dialTarget(r.dials))
+	if err != nil {
+		return err
+	}
+	r.conn = conn
+	r.dials++
+	return nil
+}
+
+// collect makes the calls and gathers all that the judgement needs. The address
+// is dialled before anything is written.
+func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
+	if err := r.dial(ctx); err != nil {
+		return nil, err
+	}
+	before, err := r.t.endpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rung, why, err := r.rung(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := &check.Evidence{Rung: rung, Layer4: r.t.layer4, Alpha: r.o.alpha, Limit: r.o.requests,
+		ByDesign: r.t.sticky, Where: r.t.where(r.o.addr), Expected: before}
+	r.line = newProgress(r.o, before)
+	if rung == check.RungRoute {
+		err = r.byRoute(ctx, e)
+		if errors.Is(err, errNotLive) && r.o.identify == "auto" && len(e.Witness) == 0 {
+			r.o.say("           %s; falling back to the sidecars' counters", err)
+			e.Rung, why = check.RungSidecars, "the probe route never came into force"
+			err = nil
+		}
+	}
+	if err == nil && e.Rung == check.RungSidecars {
+		r.o.say("by         the request counters of the pods' sidecars (%s); nothing is written", why)
+		err = r.bySidecars(ctx, e)
+	}
+	if err != nil && !errors.Is(err, errNotLive) {
+		return nil, err
+	}
+	after, err := r.t.endpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.Expected, e.Changed = compare(before, after)
+	return e, nil
+}
+
+// rung chooses how pods are told apart, and says why where that is not the best
+// way.
+func (r *run) rung(ctx context.Context) (rung, why string, err error) {
+	switch {
+	case r.t.layer4 && r.o.identify == check.RungRoute:
+		return "", "", &manifest.InvalidError{Field: "--identify", Value: r.o.identify, Reason: "this address is a Service's own: no gateway is in the way that could carry a route"}
+	case r.t.layer4:
+		return check.RungSidecars, "no gateway is in the way", nil
+	case r.o.identify != "auto":
+		return r.o.identify, "as asked", nil
+	case r.o.readOnly:
+		return check.RungSidecars, "--read-only", nil
+	}
+	for _, verb := range []string{"create", "delete"} {
+		ok, err := r.t.cluster.May(ctx, verb, "networking.istio.io", "virtualservices", r.t.vs.Namespace)
+		if err != nil {
+			return "", "", err
+		}
+		if !ok {
+			return check.RungSidecars, "this user may not " + verb + " VirtualServices in namespace " + r.t.vs.Namespace, nil
+		}
+	}
+	return check.RungRoute, "", nil
+}
+
+// errNotLive: the gateway never stamped an answer.
+var errNotLive = errors.New("the gateway did not take up the probe route in time")
+
+// byRoute is the ladder's first rung: the gateway stamps each answer with the
+// pod that gave it.
+func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
+	r.nonce = probe.NewNonce()
+	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
+	route, err := r.t.mesh.AddProbe(ctx, istio.ProbeSpec{Under: r.t.vs, Rule: r.t.rule,
+		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(), TTL: r.o.timeout + probeGrace})
+	if route.Name != "" {
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+			defer cancel()
+			if err := r.t.mesh.RemoveProbe(ctx, route); err != nil {
+				r.o.say("warning    %s", err)
+			}
+		}()
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.awaitProbe(ctx); err != nil {
+		if !errors.Is(err, errNotLive) {
+			return err
+		}
+		// Users' calls may show why: a host that has no route has none for
+		// the probe either.
+		r.witness(ctx, e)
+		if upstream(e.Witness) {
+			e.Witness = nil
+		}
+		return err
+	}
+	for !check.Enough(*e) {
+		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce})
+		if err != nil {
+			break // the samples so far are judged; the last of them says why
+		}
+		e.Samples = append(e.Samples, s)
+		r.line.saw(s.Stamp.Backend)
+		if s.NoAnswer && r.dials >= mostConnections {
+			break
+		}
+	}
+	r.line.done()
+	r.witness(ctx, e)
+	return ctx.Err()
+}
+
+// call makes one call, on a new connection if the last one has ended.
+func (r *run) call(ctx context.Context, c probe.Call) (probe.Sample, error) {
+	if err := ctx.Err(); err != nil {
+		return probe.Sample{}, err
+	}
+	s := r.conn.Call(ctx, c)
+	if s.NoAnswer && ctx.Err() == nil && r.dials < mostConnections {
+		if err := r.dial(ctx); err != nil {
+			return s, nil //nolint:nilerr // the sample says that there was no answer
+		}
+	}
+	return s, nil
+}
+
+// awaitProbe calls until the gateway stamps the answers on the very connection
+// that the check will use: another replica may be ahead or behind.
+func (r *run) awaitProbe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, propagation)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce})
+		if err == nil && s.Stamped {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				return errNotLive
+			}
+			return ctx.Err()
+		}
+	}
+}
+
+func upstream(samples []probe.Sample) bool {
+	return slices.ContainsFunc(samples, func(s probe.Sample) bool { return s.Upstream })
+}
+
+// witness makes calls without the nonce, on methods that real calls would use:
+// the probe route proves a copy of the users' route, these prove the original.
+func (r *run) witness(ctx context.Context, e *check.Evidence) {
+	paths, why := r.witnessPaths(ctx)
+	e.WitnessWhy = why
+	for _, c := range paths {
+		s, err := r.call(ctx, c)
+		if err != nil {
+			return
+		}
+		e.Witness = append(e.Witness, s)
+	}
+}
+
+// unreadable is a protobuf message that breaks off within a field: an app
+// refuses it before its handler runs, so that even a real method can be called
+// without a side effect.
+func unreadable() []byte { return []byte{0x0a} }
+
+// witnessPaths are the calls that users would make, as far as can be told: the
+// path given; else the app's own services, by reflection, each with a method
+// that it doesn't have; else what the route itself matches.
+func (r *run) witnessPaths(ctx context.Context) (calls []probe.Call, why string) {
+	if r.o.path != "" {
+		return []probe.Call{{Path: r.o.path, Payload: unreadable()}}, ""
+	}
+	services, err := r.conn.Services(ctx, r.nonce)
+	if err == nil {
+		calls = r.callsOf(services)
+	}
+	if len(calls) > 0 {
+		return calls, ""
+	}
+	if p, ok := matchedPath(r.t.rule); ok {
+		return []probe.Call{{Path: p}}, ""
+	}
+	reason := "the app lists no service of its own by reflection"
+	if err != nil {
+		reason = "the app does not answer reflection (" + err.Error() + ")"
+	}
+	return nil, reason + ", and the route's match doesn't tell a path"
+}
+
+// callsOf picks a call for each of the app's services. Where the route takes
+// whole services, a method that doesn't exist shows it; where it takes single
+// methods only, a real one is called with a message that can't be read.
+func (r *run) callsOf(services []probe.Service) []probe.Call {
+	var calls []probe.Call
+	for _, s := range services {
+		if strings.HasPrefix(s.Name, "grpc.reflection.") || strings.HasPrefix(s.Name, "grpc.health.") || strings.HasPrefix(s.Name, "grpc.channelz.") {
+			continue
+		}
+		call := probe.Call{Path: "/" + s.Name + "/" + noMethod}
+		if exactOnly(r.t.rule) {
+			i := slices.IndexFunc(s.Methods, func(m probe.Method) bool { return !m.ClientStream && !m.ServerStream })
+			if i < 0 {
+				continue
+			}
+			call = probe.Call{Path: "/" + s.Name + "/" + s.Methods[i].Name, Payload: unreadable()}
+		}
+		if calls = append(calls, call); len(calls) == mostWitnesses {
+			break
+		}
+	}
+	return calls
+}
+
+// matchedPath is a path that the rule surely matches, by what it says alone.
+func matchedPath(rule *networking.HTTPRoute) (string, bool) {
+	if rule == nil || len(rule.Match) == 0 {
+		return noPath, true
+	}
+	for _, m := range rule.Match {
+		if len(m.Headers) > 0 || len(m.QueryParams) > 0 || m.Method != nil {
+			continue
+		}
+		switch uri := m.GetUri().GetMatchType().(type) {
+		case *networking.StringMatch_Prefix:
+			return strings.TrimSuffix(uri.Prefix, "/") + "/" + noMethod, true
+		case nil:
+			return noPath, true
+		}
+	}
+	return "", false
+}
+
+// exactOnly says whether the rule matches nothing but whole paths.
+func exactOnly(rule *networking.HTTPRoute) bool {
+	return rule != nil && len(rule.Match) > 0 && !slices.ContainsFunc(rule.Match, func(m *networking.HTTPMatchRequest) bool {
+		_, exact := m.GetUri().GetMatchType().(*networking.StringMatch_Exact)
+		return !exact
+	})
+}
+
+// compare gives the endpoints that were ready at both ends of the run, with
+// their shares scaled to 1, and in words what came or went.
+func compare(before, after []check.Endpoint) (stayed []check.Endpoint, changed []string) {
+	in := func(list []check.Endpoint, e check.Endpoint) bool {
+		return slices.ContainsFunc(list, func(o check.Endpoint) bool { return o.Address == e.Address && o.Pod == e.Pod })
+	}
+	for _, e := range before {
+		if in(after, e) {
+			stayed = append(stayed, e)
+		} else {
+			changed = append(changed, fmt.Sprintf("%s (%s) went", e.Pod, e.Address))
+		}
+	}
+	for _, e := range after {
+		if !in(before, e) {
+			changed = append(changed, fmt.Sprintf("%s (%s) came", e.Pod, e.Address))
+		}
+	}
+	return merge(stayed), changed
+}

@@ -1,0 +1,215 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+	"grpcmesh/internal/report"
+)
+
+type exposeOptions struct {
+	IO
+	flags  *k8s.Flags
+	intent manifest.Intent
+
+	podLabels map[string]string
+	wait      bool
+	timeout   time.Duration
+	yes       bool
+	output    string
+	dryRun    string
+}
+
+func newExpose(streams IO, flags *k8s.Flags) *cobra.Command {
+	o := &exposeOptions{IO: streams, flags: flags}
+	c := &cobra.Command{
+		Use:   "expose [WORKLOAD]",
+		Short: "Put a gRPC workload behind the mesh's ingress gateway",
+		Long: `Put a gRPC workload behind the mesh's ingress gateway, and wait until calls come through.
+
+It labels the namespace for sidecar injection, creates the Service, the Gateway and the
+VirtualService, restarts the workload's pods if they lack the sidecar, and waits until every
+replica of the gateway leads calls to them. What is as it should be is left alone, so a run
+that was cut short is completed by running it again.`,
+		Example: `  # The only workload of a namespace, on any host name
+  grpcmesh expose --namespace test
+
+  # One of several, under a host name of its own
+  grpcmesh expose deployment/server -n test --host greeter.example.com
+
+  # Only one gRPC service of it, so that others can share the host
+  grpcmesh expose server -n test --match-service helloworld.Greeter
+
+  # See what would be done, by a dry run on the server
+  grpcmesh expose -n test --dry-run=server
+
+  # Print the objects without asking any cluster
+  grpcmesh expose server -n test --target-port 50051 --pod-labels app=server \
+      --gateway-selector istio=ingressgateway --dry-run=client -o yaml`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.intent.Workload = args[0]
+			}
+			return o.run(c.Context())
+		},
+	}
+	fs := c.Flags()
+	fs.IntVar(&o.intent.Port, "port", manifest.DefaultPort, "Port of the Service to create.")
+	fs.IntVar(&o.intent.TargetPort, "target-port", 0, "Port that the app listens on. 0: as declared, or found by asking a pod.")
+	fs.StringVar(&o.intent.Host, "host", "*", "Host name that the route serves; '*' is any.")
+	fs.StringVar(&o.intent.MatchService, "match-service", "", "Route only this gRPC service, by its full name (pkg.Service).")
+	fs.IntVar(&o.intent.GatewayPort, "gateway-port", 0, "Port of the gateway. 0: the Service's port if the gateway opens it, else 80.")
+	fs.StringToStringVar(&o.intent.GatewaySelector, "gateway-selector", nil, "Labels of the gateway's pods, where there are several gateways (key=value,...).")
+	fs.StringVar(&o.intent.Revision, "revision", "", "Revision of the mesh, where several are live.")
+	fs.StringToStringVar(&o.podLabels, "pod-labels", nil, "Labels of the workload's pods; only needed by --dry-run=client, which asks no cluster.")
+	fs.BoolVar(&o.wait, "wait", true, "Wait until calls come through.")
+	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait in all.")
+	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
+	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")
+	fs.StringVar(&o.dryRun, "dry-run", "none", "none, client (asks no cluster) or server (the server checks, persists nothing).")
+	return c
+}
+
+func (o *exposeOptions) validate() error {
+	if !slices.Contains([]string{"text", "json", "yaml", "name"}, o.output) {
+		return &manifest.InvalidError{Field: "--output", Value: o.output, Reason: "is none of text, json, yaml and name"}
+	}
+	if !slices.Contains([]string{"none", "client", "server"}, o.dryRun) {
+		return &manifest.InvalidError{Field: "--dry-run", Value: o.dryRun, Reason: "is none of none, client and server"}
+	}
+	if o.timeout <= 0 {
+		return &manifest.InvalidError{Field: "--timeout", Value: o.timeout.String(), Reason: "must be more than 0"}
+	}
+	return nil
+}
+
+// run is the whole way: intent, world, plan, apply, restart, wait, report.
+func (o *exposeOptions) run(ctx context.Context) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	if o.dryRun == "client" {
+		return o.render()
+	}
+	cluster, err := o.flags.Connect(userAgent())
+	if err != nil {
+		return err
+	}
+	o.intent.Namespace = cluster.Namespace
+	if err := o.intent.Validate(); err != nil {
+		return err
+	}
+	mesh, err := istio.New(cluster.Config, cluster.Core)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+
+	x, err := o.resolve(ctx, cluster, mesh)
+	if err != nil {
+		return err
+	}
+	p, err := x.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if err := o.consent(x); err != nil {
+		return err
+	}
+	doc := x.document(o.dryRun)
+	if o.dryRun == "server" {
+		for _, c := range p.Changes {
+			o.change(doc, c)
+		}
+		return o.print(doc)
+	}
+	if err := k8s.Carry(ctx, x.appliers, p, func(c plan.Change) { o.change(doc, c) }); err != nil {
+		return o.cutShort(doc, err)
+	}
+	wrote := p.Writes() > 0
+	if restarted, err := x.restart(ctx); err != nil {
+		return o.cutShort(doc, err)
+	} else if restarted {
+		wrote = true
+		o.change(doc, x.restartChange())
+	}
+	if o.wait {
+		if doc.Live, err = x.awaitLive(ctx, wrote); err != nil {
+			return o.cutShort(doc, err)
+		}
+	}
+	return o.print(doc)
+}
+
+// change notes one change, and in text prints it at once: who watches sees
+// each thing as it is done.
+func (o *exposeOptions) change(doc *report.Expose, c plan.Change) {
+	line := report.ChangeOf(c)
+	doc.Changes = append(doc.Changes, line)
+	if o.output == "text" {
+		_, _ = fmt.Fprintln(o.Out, line.Line(doc.DryRun))
+	}
+}
+
+// cutShort says what had been done when the run failed.
+func (o *exposeOptions) cutShort(doc *report.Expose, err error) error {
+	if o.output == "text" || len(doc.Changes) == 0 {
+		return err
+	}
+	return errors.Join(err, o.print(doc))
+}
+
+func (o *exposeOptions) print(doc *report.Expose) error {
+	switch o.output {
+	case "json":
+		return report.JSON(o.Out, doc)
+	case "yaml":
+		return report.YAML(o.Out, doc)
+	case "name":
+		return doc.Names(o.Out)
+	}
+	return doc.Tail(o.Out)
+}
+
+// say prints a word on what is being found out or waited for.
+func (o *exposeOptions) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(o.Err, format+"\n", args...)
+}
+
+// consent asks before a restart that leaves a gap in service. Where no one can
+// answer, --yes must have.
+func (o *exposeOptions) consent(x *exposer) error {
+	gap := x.gap()
+	if gap == "" || o.yes || o.dryRun != "none" {
+		return nil
+	}
+	in, ok := o.In.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return &k8s.NotReadyError{Subject: x.workload.String(), Cause: gap, Hint: "Nothing was written. Go on with --yes."}
+	}
+	_, _ = fmt.Fprintf(o.Err, "%s: %s. Go on? [y/N] ", x.workload, gap)
+	answer := ""
+	if _, err := fmt.Fscanln(o.In, &answer); err != nil && !errors.Is(err, io.EOF) && answer == "" {
+		answer = "n"
+	}
+	if !slices.Contains([]string{"y", "yes"}, strings.ToLower(answer)) {
+		return &k8s.NotReadyError{Subject: x.workload.String(), Cause: "not confirmed", Hint: "Nothing was written."}
+	}
+	return nil
+}
+
+func userAgent() string { return "grpcmesh/" + strings.ReplaceAll(version(), " ", "+") }

@@ -1,0 +1,61 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+
+	"grpcmesh/internal/check"
+)
+
+// progress is the live line of a verify: how many pods have answered so far.
+// Off a terminal it stays silent; the report has it all.
+type progress struct {
+	o     *verifyOptions
+	of    int
+	seen  map[string]bool
+	calls int
+}
+
+func newProgress(o *verifyOptions, expected []check.Endpoint) *progress {
+	p := &progress{o: o, of: len(expected), seen: map[string]bool{}}
+	for _, e := range expected {
+		p.seen[e.Address] = false
+	}
+	return p
+}
+
+// saw counts one call, and the endpoint that answered it.
+func (p *progress) saw(address string) {
+	if _, known := p.seen[address]; known {
+		p.seen[address] = true
+	}
+	p.called()
+}
+
+// called counts one call.
+func (p *progress) called() {
+	p.calls++
+	if !p.o.live() {
+		return
+	}
+	n := 0
+	for _, seen := range p.seen {
+		if seen {
+			n++
+		}
+	}
+	const width = 24
+	full := 0
+	if p.of > 0 {
+		full = width * n / p.of
+	}
+	_, _ = fmt.Fprintf(p.o.Err, "\rcalling    [%s%s] %d of %s answered, %s\x1b[K",
+		strings.Repeat("=", full), strings.Repeat(" ", width-full), n, plural(p.of, "pod"), plural(p.calls, "call"))
+}
+
+// done takes the line away.
+func (p *progress) done() {
+	if p.calls > 0 && p.o.live() {
+		_, _ = fmt.Fprint(p.o.Err, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,263 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"grpcmesh/internal/check"
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+)
+
+// target is what an address stands for: a route through a gateway, or, where
+// Service is set, a Service's own port.
+type target struct {
+	cluster *k8s.Cluster
+	mesh    *istio.Mesh
+
+	layer4 bool
+	vs     *clientnet.VirtualService
+	rule   *networking.HTTPRoute
+	gw     istio.Listener
+	sticky string // why calls stick to one pod by design
+
+	destinations []istio.Destination
+	namespace    string // of the pods
+	service      string // of the first destination
+}
+
+// describe names what is under test, in one line.
+func (t *target) describe() string {
+	if t.layer4 {
+		return fmt.Sprintf("Service %s/%s, its own address (layer 4)", t.namespace, t.service)
+	}
+	return fmt.Sprintf("VirtualService %s/%s (hosts %s) through Gateway %s/%s, port %d",
+		t.vs.Namespace, t.vs.Name, strings.Join(t.vs.Spec.Hosts, ", "),
+		t.gw.Gateway.Namespace, t.gw.Gateway.Name, t.gw.Server.Port.Number)
+}
+
+func (t *target) where(address string) check.Where {
+	w := check.Where{Address: address, Namespace: t.namespace, Service: t.service}
+	if t.vs != nil {
+		w.Namespace, w.VirtualService = t.vs.Namespace, t.vs.Name
+	}
+	return w
+}
+
+// findTarget resolves the address to the one thing that calls to it reach.
+// None, or several, is a *manifest.TargetError with the candidates.
+func (o *verifyOptions) findTarget(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh) (*target, error) {
+	t := &target{cluster: cluster, mesh: mesh}
+	ingresses, err := mesh.Ingresses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := mesh.Whose(ctx, ingresses, o.host, istio.Resolve(ctx, o.host), o.port)
+	if err != nil {
+		return nil, err
+	}
+	if owner.Service != nil {
+		t.layer4 = true
+		t.destinations = []istio.Destination{{Namespace: owner.Service.Namespace, Service: owner.Service.Name, Port: int(owner.Port.Port), Share: 1}}
+		return t, t.findPods(ctx)
+	}
+	routes, err := mesh.Routes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var listeners []istio.Listener
+	for _, in := range ingresses {
+		if owner.Ingress == nil || owner.Ingress.String() == in.String() {
+			listeners = append(listeners, routes.Listeners(in, owner.Number)...)
+		}
+	}
+	c, err := o.choose(routes, listeners, owner)
+	if err != nil {
+		return nil, err
+	}
+	t.vs, t.gw = c.VirtualService, c.Listener
+	if t.rule = istio.RuleUnderTest(t.vs); t.rule == nil {
+		return nil, &manifest.TargetError{What: fmt.Sprintf("VirtualService %s/%s leads to no Service by itself (it redirects or delegates)", t.vs.Namespace, t.vs.Name),
+			Hint: "Name one that does with --virtual-service."}
+	}
+	if t.destinations, err = istio.Destinations(t.rule, t.vs.Namespace); err != nil {
+		return nil, err
+	}
+	return t, t.findPods(ctx)
+}
+
+// choose narrows the VirtualServices that serve the authority to the one meant.
+func (o *verifyOptions) choose(routes istio.Routes, listeners []istio.Listener, owner istio.Owner) (istio.Candidate, error) {
+	serving := routes.Serving(listeners, o.authorityHost())
+	fit := slices.DeleteFunc(slices.Clone(serving), func(c istio.Candidate) bool { return !o.wanted(c.VirtualService) })
+	if len(fit) == 1 {
+		return fit[0], nil
+	}
+	lead := "any gateway of this cluster"
+	if owner.Ingress != nil {
+		lead = "gateway " + owner.Ingress.String()
+	}
+	e := &manifest.TargetError{}
+	switch {
+	case len(fit) > 1:
+		e.What = fmt.Sprintf("%d VirtualServices serve %s through %s; which one is under test?", len(fit), o.authorityHost(), lead)
+		e.Hint = "Narrow it with --namespace, --service or --virtual-service."
+	case len(serving) > 0:
+		e.What = fmt.Sprintf("what serves %s through %s is not what was asked for; there are", o.authorityHost(), lead)
+		fit = serving
+	case len(listeners) == 0 && owner.Ingress != nil:
+		e.What = fmt.Sprintf("no Gateway listens on port %d of %s", owner.Number, lead)
+		e.Hint = "Expose a service there: grpcmesh expose --gateway-port " + strconv.Itoa(owner.Number)
+	default:
+		e.What = fmt.Sprintf("no VirtualService serves the host %s through %s", o.authorityHost(), lead)
+		e.Hint = "Name the host that clients use with --authority, or expose the service first: grpcmesh expose"
+		for _, vs := range routes.VirtualServices {
+			if slices.ContainsFunc(listeners, func(l istio.Listener) bool { return istio.Bound(vs, l.Gateway) }) {
+				e.Candidates = append(e.Candidates, fmt.Sprintf("%s/%s serves %s", vs.Namespace, vs.Name, strings.Join(vs.Spec.Hosts, ", ")))
+			}
+		}
+	}
+	for _, c := range fit {
+		e.Candidates = append(e.Candidates, fmt.Sprintf("--namespace %s --virtual-service %s", c.VirtualService.Namespace, c.VirtualService.Name))
+	}
+	return istio.Candidate{}, e
+}
+
+// wanted says whether a VirtualService is what the narrowing flags ask for.
+func (o *verifyOptions) wanted(vs *clientnet.VirtualService) bool {
+	if o.namespace != "" && vs.Namespace != o.namespace || o.virtualService != "" && vs.Name != o.virtualService {
+		return false
+	}
+	if o.service == "" {
+		return true
+	}
+	return slices.ContainsFunc(vs.Spec.Http, func(rule *networking.HTTPRoute) bool {
+		destinations, err := istio.Destinations(rule, vs.Namespace)
+		return err == nil && slices.ContainsFunc(destinations, func(d istio.Destination) bool { return d.Service == o.service })
+	})
+}
+
+// findPods checks that the destinations exist, and learns why calls might stick by design.
+func (t *target) findPods(ctx context.Context) error {
+	for i, d := range t.destinations {
+		svc, _, err := t.servicePort(ctx, d)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			t.namespace, t.service = svc.Namespace, svc.Name
+		}
+		policy, err := t.mesh.PolicyOf(ctx, d)
+		if err != nil && !apierrors.IsForbidden(err) {
+			return err
+		}
+		if t.sticky == "" && policy.Sticky != "" && !t.layer4 {
+			t.sticky = policy.Sticky + " (DestinationRule " + policy.Rule + ")"
+		}
+	}
+	return nil
+}
+
+func (t *target) servicePort(ctx context.Context, d istio.Destination) (*corev1.Service, corev1.ServicePort, error) {
+	svc, err := t.cluster.Core.CoreV1().Services(d.Namespace).Get(ctx, d.Service, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, corev1.ServicePort{}, &manifest.TargetError{What: fmt.Sprintf("the route leads to Service %s/%s, which does not exist", d.Namespace, d.Service),
+			Hint: "Mend the route's destination, or create the Service: grpcmesh expose"}
+	}
+	if err != nil {
+		return nil, corev1.ServicePort{}, fmt.Errorf("reading Service %s/%s: %w", d.Namespace, d.Service, err)
+	}
+	for _, p := range svc.Spec.Ports {
+		if d.Port == int(p.Port) || d.Port == 0 && len(svc.Spec.Ports) == 1 {
+			return svc, p, nil
+		}
+	}
+	return nil, corev1.ServicePort{}, &manifest.TargetError{What: fmt.Sprintf("the route leads to port %d of Service %s/%s, which has no such port, or several and none is named", d.Port, d.Namespace, d.Service)}
+}
+
+// endpoints lists the ready endpoints behind the destinations, each with the
+// share of calls that the route's weights promise it.
+func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
+	var all []check.Endpoint
+	for _, d := range t.destinations {
+		_, port, err := t.servicePort(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		found, err := t.cluster.Endpoints(ctx, d.Namespace, d.Service, port)
+		if err != nil {
+			return nil, err
+		}
+		if found, err = t.inSubset(ctx, d, found); err != nil {
+			return nil, err
+		}
+		for _, e := range found {
+			all = append(all, check.Endpoint{Address: e.Address, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / float64(len(found))})
+		}
+	}
+	return merge(all), nil
+}
+
+// inSubset keeps the endpoints whose pods have the labels of the destination's
+// subset.
+func (t *target) inSubset(ctx context.Context, d istio.Destination, found []k8s.Endpoint) ([]k8s.Endpoint, error) {
+	if d.Subset == "" {
+		return found, nil
+	}
+	policy, err := t.mesh.PolicyOf(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := t.cluster.Core.CoreV1().Pods(d.Namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: labels.SelectorFromSet(policy.Subsets[d.Subset]).String()})
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods of subset %s: %w", d.Subset, err)
+	}
+	return slices.DeleteFunc(found, func(e k8s.Endpoint) bool {
+		return !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.Name == e.Pod })
+	}), nil
+}
+
+// merge adds up the shares of an endpoint that several destinations lead to,
+// and scales what is left to 1: a destination without endpoints gets nothing.
+func merge(all []check.Endpoint) []check.Endpoint {
+	var merged []check.Endpoint
+	sum := 0.0
+	for _, e := range all {
+		sum += e.Share
+		if i := slices.IndexFunc(merged, func(m check.Endpoint) bool { return m.Address == e.Address }); i >= 0 {
+			merged[i].Share += e.Share
+			continue
+		}
+		merged = append(merged, e)
+	}
+	for i := range merged {
+		merged[i].Share /= sum
+	}
+	return merged
+}
+
+// portOf is the port of an endpoint's address.
+func portOf(address string) int {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return 0
+	}
+	return n
+}

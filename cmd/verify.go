@@ -1,0 +1,233 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"grpcmesh/internal/check"
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/probe"
+	"grpcmesh/internal/report"
+)
+
+type verifyOptions struct {
+	IO
+	flags *k8s.Flags
+
+	addr           string
+	host           string
+	port           int
+	authority      string
+	namespace      string // as given; empty: any
+	service        string
+	virtualService string
+	path           string
+	identify       string
+	readOnly       bool
+	requests       int
+	alpha          float64
+	timeout        time.Duration
+	output         string
+}
+
+func newVerify(streams IO, flags *k8s.Flags) *cobra.Command {
+	o := &verifyOptions{IO: streams, flags: flags}
+	c := &cobra.Command{
+		Use:   "verify --addr HOST:PORT",
+		Short: "Prove that requests to a gRPC service are balanced over its pods",
+		Long: `Prove that requests, not just connections, to a gRPC service are balanced over its pods.
+
+It dials the address as a client would, makes calls on one connection, and finds out which pod
+answered each, without any help from the app and with calls that have no side effects. The
+verdict is PASS, FAIL or INCONCLUSIVE; the exit code is 0, 3 or 4.
+
+To tell pods apart it adds one VirtualService for the time of the check, which only its own
+calls meet, and removes it again (--identify=route). With --read-only, or where it may not, it
+reads the request counters of the pods' sidecars instead (--identify=sidecars).`,
+		Example: `  # The service behind a gateway's address
+  grpcmesh verify --addr 203.0.113.10:8000
+
+  # One host of several behind that address
+  grpcmesh verify --addr 203.0.113.10:8000 --authority greeter.example.com
+
+  # Without writing anything to the cluster
+  grpcmesh verify --addr 203.0.113.10:8000 --read-only
+
+  # In a pipeline
+  grpcmesh verify --addr 203.0.113.10:8000 -o json > verdict.json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if f := c.Flags().Lookup("namespace"); f != nil && f.Changed {
+				o.namespace = f.Value.String()
+			}
+			return o.run(c.Context())
+		},
+	}
+	fs := c.Flags()
+	fs.StringVar(&o.addr, "addr", "", "Address to dial, as `HOST:PORT`. Required.")
+	fs.StringVar(&o.authority, "authority", "", "Host name that calls ask for. Default: the address's host.")
+	fs.StringVar(&o.service, "service", "", "Narrow it to the route that leads to this Service.")
+	fs.StringVar(&o.virtualService, "virtual-service", "", "Narrow it to this VirtualService.")
+	fs.StringVar(&o.path, "path", "", "Method that real calls use, as `/PKG.SERVICE/METHOD`, where the app has no reflection; it is called with a message that no app can read.")
+	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route or sidecars.")
+	fs.BoolVar(&o.readOnly, "read-only", false, "Write nothing to the cluster; auto then never takes route.")
+	fs.IntVar(&o.requests, "requests", 0, "Most calls to make for telling pods apart. 0: as many as the statistics need.")
+	fs.Float64Var(&o.alpha, "alpha", 0.001, "False-alarm rate of the verdict, above 0 and below 1.")
+	fs.DurationVar(&o.timeout, "timeout", time.Minute, "How long to take in all.")
+	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text or json.")
+	return c
+}
+
+func (o *verifyOptions) validate() error {
+	invalid := func(field, value, reason string) error {
+		return &manifest.InvalidError{Field: field, Value: value, Reason: reason}
+	}
+	if o.addr == "" {
+		return usageError{errors.New("--addr is missing: the gateway's address as HOST:PORT")}
+	}
+	host, port, err := net.SplitHostPort(o.addr)
+	if err != nil || host == "" {
+		return invalid("--addr", o.addr, "is not HOST:PORT")
+	}
+	o.host = host
+	if o.port, err = strconv.Atoi(port); err != nil || o.port < 1 || o.port > 65535 {
+		return invalid("--addr", o.addr, "a port is a number from 1 to 65535")
+	}
+	if !slices.Contains([]string{"auto", "route", "sidecars"}, o.identify) {
+		return invalid("--identify", o.identify, "is none of auto, route and sidecars")
+	}
+	if o.readOnly && o.identify == "route" {
+		return invalid("--identify", o.identify, "adds a VirtualService for the time of the check, which --read-only forbids")
+	}
+	if !slices.Contains([]string{"text", "json"}, o.output) {
+		return invalid("--output", o.output, "is none of text and json")
+	}
+	if !(o.alpha > 0 && o.alpha < 1) {
+		return invalid("--alpha", strconv.FormatFloat(o.alpha, 'g', -1, 64), "must be above 0 and below 1")
+	}
+	if o.requests < 0 {
+		return invalid("--requests", strconv.Itoa(o.requests), "can't be negative")
+	}
+	if o.timeout <= 0 {
+		return invalid("--timeout", o.timeout.String(), "must be more than 0")
+	}
+	if o.path != "" && !methodPath.MatchString(o.path) {
+		return invalid("--path", o.path, "is not /PKG.SERVICE/METHOD")
+	}
+	return nil
+}
+
+// authorityHost is the host that routes are chosen by.
+func (o *verifyOptions) authorityHost() string {
+	if o.authority == "" {
+		return o.host
+	}
+	if host, _, err := net.SplitHostPort(o.authority); err == nil {
+		return host
+	}
+	return o.authority
+}
+
+// run is the whole way: address, target, samples, verdict, report.
+func (o *verifyOptions) run(ctx context.Context) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	cluster, err := o.flags.Connect(userAgent())
+	if err != nil {
+		return o.withoutCluster(ctx, err)
+	}
+	mesh, err := istio.New(cluster.Config, cluster.Core)
+	if err != nil {
+		return err
+	}
+	t, err := o.findTarget(ctx, cluster, mesh)
+	if err != nil {
+		return err
+	}
+	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(), Target: t.describe()}
+	o.say("testing    %s", doc.Target)
+	r := &run{o: o, t: t}
+	defer r.close()
+	evidence, err := r.collect(ctx)
+	if err != nil {
+		return err
+	}
+	doc.Identified = evidence.Rung
+	doc.Result = check.Judge(*evidence)
+	doc.Reached(*evidence)
+	return o.finish(doc)
+}
+
+// withoutCluster dials all the same: an address that can't be dialled is an
+// error whoever asks. Beyond that nothing can be told without a cluster.
+func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
+	conn, err := probe.Open(ctx, o.dialTarget(0))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	sample := conn.Call(ctx, probe.Call{Path: noPath})
+	o.say("no cluster %s", why)
+	evidence := check.Evidence{Rung: check.RungRoute, Alpha: o.alpha, Witness: []probe.Sample{sample},
+		Where: check.Where{Address: o.addr}}
+	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
+		Target: "an address, with no cluster to ask what is behind it", Result: check.Judge(evidence)}
+	return o.finish(doc)
+}
+
+func (o *verifyOptions) finish(doc *report.Verify) error {
+	doc.Verdict = doc.Result.Verdict
+	var err error
+	if o.output == "json" {
+		err = report.JSON(o.Out, doc)
+	} else {
+		err = doc.Text(o.Out)
+	}
+	if err != nil {
+		return err
+	}
+	switch doc.Verdict {
+	case check.Pass:
+		return nil
+	case check.Fail:
+		return verdictError{exitNo}
+	case check.Inconclusive:
+	}
+	return verdictError{exitInconclusive}
+}
+
+// dialAuthority is the :authority of every call: the one given, else the
+// address as a client would send it.
+func (o *verifyOptions) dialAuthority() string {
+	if o.authority != "" {
+		return o.authority
+	}
+	return o.addr
+}
+
+func (o *verifyOptions) dialTarget(conn int) probe.Target {
+	return probe.Target{Addr: o.addr, Authority: o.dialAuthority(), Conn: conn}
+}
+
+func (o *verifyOptions) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(o.Err, format+"\n", args...)
+}
+
+// live says whether progress may redraw its line.
+func (o *verifyOptions) live() bool {
+	f, ok := o.Err.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,129 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"grpcmesh/internal/check"
+)
+
+// Verify is what a run of verify found, and its verdict.
+type Verify struct {
+	APIVersion string        `json:"apiVersion"`
+	Kind       string        `json:"kind"` // VerifyReport
+	Verdict    check.Verdict `json:"verdict"`
+	Address    string        `json:"address"`
+	Authority  string        `json:"authority"`
+	Target     string        `json:"target"`               // what is under test, in words
+	Identified string        `json:"identified,omitempty"` // the rung: route or sidecars
+	Result     check.Result  `json:"result"`
+	Witness    *Witness      `json:"witness,omitempty"`
+	Calls      int           `json:"calls"` // for telling pods apart
+	Dials      int           `json:"dials"` // connections that took
+}
+
+// Witness is the calls on the users' own route, without the probe's mark.
+type Witness struct {
+	Calls    int      `json:"calls"`
+	Upstream int      `json:"upstream"` // of them, answered by the app or its sidecar
+	Paths    []string `json:"paths"`
+}
+
+// Reached fills in what the evidence says beside the judgement.
+func (v *Verify) Reached(e check.Evidence) {
+	v.Calls = len(e.Samples)
+	conns := map[int]bool{}
+	for _, s := range e.Samples {
+		conns[s.Conn] = true
+	}
+	v.Dials = len(conns)
+	if len(e.Witness) == 0 {
+		return
+	}
+	v.Witness = &Witness{Calls: len(e.Witness)}
+	for _, s := range e.Witness {
+		if s.Upstream {
+			v.Witness.Upstream++
+		}
+		v.Witness.Paths = append(v.Witness.Paths, s.Path)
+	}
+}
+
+// Text writes the report for a person: pods with their counts, the evidence,
+// the findings, and last the verdict.
+func (v *Verify) Text(w io.Writer) error {
+	var b strings.Builder
+	r := v.Result
+	if len(r.PerEndpoint) > 0 {
+		v.table(&b)
+	}
+	if r.Proof.Calls > 0 && v.Identified == check.RungRoute {
+		fmt.Fprintf(&b, "one connection  %s on connection %s of gateway %s, answered by %s\n",
+			count(r.Proof.Calls, "call"), Clean(r.Proof.Connection), Clean(r.Proof.Gateway), count(len(r.Proof.Pods), "pod"))
+	} else if v.Identified == check.RungSidecars && v.Dials == 1 {
+		fmt.Fprintf(&b, "one connection  %s, answered by %s\n", count(v.Calls, "call"), count(len(r.Proof.Pods), "pod"))
+	}
+	if r.Coverage.Of > 0 {
+		fmt.Fprintf(&b, "coverage        %d of %s answered in %s; a silent pod would show after %d (false alarms: at most %g %%)\n",
+			r.Coverage.Seen, count(r.Coverage.Of, "ready pod"), count(r.Coverage.Calls, "call"), r.Coverage.Needed, r.Coverage.Alpha*100)
+	}
+	if v.Witness != nil {
+		fmt.Fprintf(&b, "users' route    %d of %s without the probe's mark came through (%s)\n",
+			v.Witness.Upstream, count(v.Witness.Calls, "call"), Clean(strings.Join(v.Witness.Paths, ", ")))
+	}
+	if r.Unidentified > 0 {
+		fmt.Fprintf(&b, "unidentified    %s\n", count(r.Unidentified, "answer"))
+	}
+	if b.Len() > 0 {
+		b.WriteString("\n")
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "%s %s %s: %s\n", f.Code, f.Severity, Clean(f.Subject), Clean(f.Message))
+		if f.Hint != "" {
+			fmt.Fprintf(&b, "      next: %s\n", Clean(f.Hint))
+		}
+	}
+	if len(r.Findings) > 0 {
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(string(v.Verdict)), v.sentence())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (v *Verify) sentence() string {
+	switch v.Verdict {
+	case check.Pass:
+		return fmt.Sprintf("requests on one connection are balanced over %s", count(v.Result.Coverage.Seen, "pod"))
+	case check.Fail:
+		return "see the first finding"
+	case check.Inconclusive:
+		return "neither yes nor no: see the first finding"
+	}
+	return ""
+}
+
+func (v *Verify) table(b *strings.Builder) {
+	const bar = 30
+	width := len("POD")
+	name := func(e check.Endpoint) string { return Clean(cmp.Or(e.Pod, e.Address)) }
+	for _, c := range v.Result.PerEndpoint {
+		width = max(width, utf8.RuneCountInString(name(c.Endpoint)))
+	}
+	fmt.Fprintf(b, "%-*s  %7s  %6s  %8s\n", width, "POD", "CALLS", "SHARE", "EXPECTED")
+	for _, c := range v.Result.PerEndpoint {
+		fmt.Fprintf(b, "%-*s  %7d  %5.1f%%  %7.1f%%  %s\n", width, name(c.Endpoint), c.Calls, c.Share*100, c.Endpoint.Share*100,
+			strings.Repeat("=", int(c.Share*bar+0.5)))
+	}
+	b.WriteString("\n")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
