@@ -1,0 +1,206 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"grpcmesh/internal/spread"
+)
+
+// maxForeign is the ratio of others' calls to own ones above which the counts
+// of the sidecars rung are not judged.
+const maxForeign = 0.1
+
+// proof finds the one connection on which the most pods answered.
+func (d *digest) proof() Proof {
+	if d.Rung == RungSidecars {
+		proof := Proof{Calls: d.Own}
+		for i := range d.Expected {
+			if d.seen(i) && d.dials() == 1 {
+				proof.Pods = append(proof.Pods, d.name(i))
+			}
+		}
+		return proof
+	}
+	var best Proof
+	for _, l := range slices.SortedFunc(maps.Keys(d.lines), func(a, b line) int {
+		return cmp.Or(cmp.Compare(a.conn, b.conn), cmp.Compare(a.connection, b.connection), cmp.Compare(a.gateway, b.gateway))
+	}) {
+		proof := Proof{Connection: l.connection, Gateway: l.gateway}
+		for _, i := range slices.Sorted(maps.Keys(d.lines[l])) {
+			proof.Pods = append(proof.Pods, d.name(i))
+			proof.Calls += d.lines[l][i]
+		}
+		if cmp.Or(cmp.Compare(len(proof.Pods), len(best.Pods)), cmp.Compare(proof.Calls, best.Calls)) > 0 {
+			best = proof
+		}
+	}
+	return best
+}
+
+// dials are the connections that the counted calls were made on, as told and
+// as the samples show.
+func (d *digest) dials() int {
+	conns := map[int]bool{}
+	for _, s := range d.Samples {
+		conns[s.Conn] = true
+	}
+	return max(d.ConnectionsUsed, len(conns))
+}
+
+// strangers are answers of addresses that no endpoint has.
+func (d *digest) strangers() []Finding {
+	if d.stranger.Total() == 0 {
+		return nil
+	}
+	namespace, service, route := d.names()
+	which := fmt.Sprintf("%.100q", d.stranger.Counts()[0].Key)
+	if n := len(d.stranger.Counts()); n > 1 {
+		which += fmt.Sprintf(" and %d more", n-1)
+	}
+	if d.stranger.Overflowed() > 0 {
+		which += ", and the names go on without end"
+	}
+	if len(d.Changed) > 0 {
+		return []Finding{found(codeChanged, d.where(), "endpoints changed during the run, and "+which+" answered, which none of the changes explains",
+			fmt.Sprintf("kubectl -n %s rollout status deployment, then run it again", namespace))}
+	}
+	return []Finding{found(codeUnknown, d.where(),
+		fmt.Sprintf("%d of %d answers are unidentifiable: they came from %s, no endpoint of the service", d.stranger.Total(), d.calls, which),
+		fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: does a destination other than %s get calls", namespace, route, service))}
+}
+
+// open says why the spread can't be judged at all; at most one reason.
+func (d *digest) open() []Finding {
+	namespace, service, _ := d.names()
+	one := func(code, message, hint string) []Finding { return []Finding{found(code, d.where(), message, hint)} }
+	again := fmt.Sprintf("kubectl -n %s rollout status deployment, then run it again", namespace)
+	switch {
+	case len(d.Expected) < 2 && len(d.Changed) > 0:
+		return one(codeChanged, fmt.Sprintf("only %d endpoints were ready during the whole run: %s", len(d.Expected), d.changes()), again)
+	case len(d.Expected) < 2:
+		return one(codeFew, fmt.Sprintf("%d endpoints are ready, and balancing needs two", len(d.Expected)),
+			fmt.Sprintf("kubectl -n %s scale deployment DEPLOYMENT --replicas=3 (the pods behind service %s)", namespace, service))
+	case d.ByDesign != "":
+		return one(codeByDesign, "calls are meant to stick: "+d.ByDesign, fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see trafficPolicy.loadBalancer", namespace))
+	case d.named == 0:
+		message := fmt.Sprintf("none of %d calls was identified", d.calls)
+		if len(d.Samples) > 0 {
+			message += " (" + describe(d.Samples[0]) + ")"
+		}
+		return one(codeNobody, message, "grpcmesh verify --identify=sidecars, or look at the probe route: kubectl get virtualservice -A")
+	case d.unnamed > 0:
+		return one(codeUnstamped, fmt.Sprintf("%d of %d answers don't tell which pod they came from: the users' own route may match the probe's path first", d.unnamed, d.calls),
+			"grpcmesh verify --path /grpcmesh.Probe/None: a method path that the route under test doesn't match")
+	case d.Rung == RungSidecars && float64(d.Foreign) > maxForeign*float64(d.Own):
+		return one(codeForeign, fmt.Sprintf("others made %d calls beside %d own ones, more than one in ten", d.Foreign, d.Own), "grpcmesh verify --identify=route, or run it in a quiet hour")
+	}
+	return nil
+}
+
+// draws is how many independent draws the counts are.
+func (d *digest) draws() int {
+	if d.Rung == RungSidecars {
+		return min(d.named, d.Own)
+	}
+	return d.named
+}
+
+func (d *digest) stuckNeeded() int { return spread.StuckNeededShares(d.shares, d.alpha) }
+
+// spread makes the three tests; the first that fails explains the others.
+func (d *digest) spread() []Finding {
+	if d.ByDesign != "" || d.unnamed > 0 || len(d.Expected) < 2 {
+		return nil
+	}
+	namespace, service, route := d.names()
+	if who, calls, ok := d.stuck(); ok {
+		message := fmt.Sprintf("all of %d calls landed on %s, of %d endpoints", calls, d.name(who), len(d.Expected))
+		if d.Layer4 {
+			return []Finding{found(codeStuck, d.name(who), message+": this address is a Service's own, where layer 4 picks a pod once per connection and never again",
+				fmt.Sprintf("grpcmesh expose, and dial the gateway instead of service %s", service))}
+		}
+		return []Finding{found(codeStuck, d.name(who), message,
+			fmt.Sprintf("kubectl -n %s get service %s -o yaml: does the port have appProtocol grpc; then the subsets of virtualservice %s", namespace, service, route))}
+	}
+	if silent, _ := d.missing(); len(silent) > 0 && d.draws() >= d.needed() {
+		names := make([]string, 0, len(silent))
+		for _, i := range silent {
+			names = append(names, d.name(i))
+		}
+		message := fmt.Sprintf("%d of %d endpoints got none of %d calls (%d are enough to tell): %s", len(silent), len(d.Expected), d.draws(), d.needed(), some(names))
+		if len(d.Changed) > 0 {
+			return []Finding{found(codeChanged, d.name(silent[0]), message+"; but endpoints changed meanwhile: "+d.changes(), "wait until the rollout is over, then run it again")}
+		}
+		return []Finding{found(codeUnseen, d.name(silent[0]), message,
+			fmt.Sprintf("istioctl -n istio-system proxy-config endpoints deploy/istio-ingressgateway: is it listed and healthy; then subsets and locality in %s", namespace))}
+	}
+	if i, logLR, alarm := d.dominance.Alarm(); alarm {
+		return []Finding{found(codeDominance, d.name(i),
+			fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g (log likelihood ratio %.1f)", d.name(i), d.counts[i], d.named, d.shares[i], logLR),
+			fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see loadBalancer, localityLbSetting and warmup", namespace))}
+	}
+	return nil
+}
+
+// stuck finds the pod on which all calls landed, or, where no connection saw
+// two, all calls of the longest connection: layer 4 picks anew at each dial.
+// Having chosen that connection is paid for by the number of connections.
+func (d *digest) stuck() (who, calls int, ok bool) {
+	if len(d.explain) > 0 || d.stranger.Total() > 0 {
+		return 0, 0, false
+	}
+	hit := -1
+	for i, n := range d.counts {
+		if n > 0 && hit >= 0 {
+			return d.stuckConnection()
+		}
+		if n > 0 {
+			hit = i
+		}
+	}
+	n := d.draws()
+	return hit, n, hit >= 0 && spread.StuckShares(d.shares, float64(n)) <= d.alpha
+}
+
+func (d *digest) stuckConnection() (who, calls int, ok bool) {
+	if len(d.proof().Pods) > 1 {
+		return 0, 0, false
+	}
+	for _, conn := range slices.Sorted(maps.Keys(d.conns)) {
+		if d.mixed[conn] || len(d.conns[conn]) != 1 {
+			continue
+		}
+		for i, n := range d.conns[conn] {
+			if n > calls {
+				who, calls = i, n
+			}
+		}
+	}
+	return who, calls, calls > 0 && spread.StuckShares(d.shares, float64(calls))*float64(len(d.conns)) <= d.alpha
+}
+
+// unproven says what a PASS lacks; at most one reason.
+func (d *digest) unproven(proof Proof) []Finding {
+	one := func(code, message, hint string) []Finding { return []Finding{found(code, d.where(), message, hint)} }
+	silent, unsure := d.missing()
+	more := fmt.Sprintf("grpcmesh verify with a limit of at least %d calls", d.needed())
+	switch {
+	case len(silent) > 0:
+		return one(codeTooFew, fmt.Sprintf("%d of %d endpoints answered in %d calls, and only %d calls could tell a silent one from bad luck",
+			len(d.Expected)-len(silent), len(d.Expected), d.draws(), d.needed()), more)
+	case len(unsure) > 0:
+		return one(codeForeign, fmt.Sprintf("the calls of %s may all be others', who made %d", d.name(unsure[0]), d.Foreign), "grpcmesh verify --identify=route, or run it in a quiet hour")
+	case d.failures > 0 && d.streak < calm:
+		return one(codeTooFew, fmt.Sprintf("only %d good calls followed a failed one, and it takes %d to call it over", d.streak, calm), more)
+	case d.Rung == RungSidecars && d.good == 0:
+		return one(codeNoWitness, "the sidecars counted calls, but no call of this run shows that it was answered", "run it again")
+	case d.Rung == RungSidecars && d.dials() != 1:
+		return one(codeConnections, fmt.Sprintf("%d connections were made, and several spread by layer 4 too", d.dials()), "run it again; if it comes back, look for a maximum connection age at the gateway or a load balancer in front")
+	case len(proof.Pods) < 2:
+		return one(codeNoProof, "every endpoint answered, but no single connection without a GOAWAY saw two of them: layer 4 does that too", "look for a maximum connection age at the gateway or a load balancer in front: istioctl proxy-config listener deploy/istio-ingressgateway -n istio-system")
+	}
+	return nil
+}

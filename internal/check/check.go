@@ -1,0 +1,133 @@
+// Package check turns evidence into Findings and a Verdict. It is pure: it
+// never dials and never calls an API server, so that saved evidence can be
+// judged again.
+package check
+
+import (
+	"grpcmesh/internal/probe"
+)
+
+// Severity is how much a Finding matters.
+type Severity string
+
+// Severities. An error fails the verdict, a warning may leave it open.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+	Info    Severity = "info"
+)
+
+// Finding is one thing found, with what to do about it. Message may quote
+// text of servers (as Go strings, clipped): escape it before it is shown.
+type Finding struct {
+	Code     string   `json:"code"` // of Codes
+	Severity Severity `json:"severity"`
+	Subject  string   `json:"subject"`
+	Message  string   `json:"message"`
+	Hint     string   `json:"hint"` // one next command or step
+}
+
+// Verdict is the answer to "is it balanced request by request".
+type Verdict string
+
+// Verdicts.
+const (
+	Pass         Verdict = "pass"
+	Fail         Verdict = "fail"
+	Inconclusive Verdict = "inconclusive"
+)
+
+// Rungs of the ladder of identification that are judged here.
+const (
+	// RungRoute: the gateway stamps each answer with the pod it came from.
+	RungRoute = "route"
+	// RungSidecars: each pod's sidecar counts, before and after the run.
+	RungSidecars = "sidecars"
+)
+
+// Endpoint is one pod that is expected to answer.
+type Endpoint struct {
+	Address string  `json:"address"` // ip:port
+	Pod     string  `json:"pod,omitempty"`
+	Node    string  `json:"node,omitempty"`
+	Zone    string  `json:"zone,omitempty"`
+	Share   float64 `json:"share"` // expected share of calls, 0 to 1
+}
+
+// Where names what is under test, for hints. Empty fields become placeholders.
+type Where struct {
+	Address        string `json:"address,omitempty"`
+	Namespace      string `json:"namespace,omitempty"`
+	Service        string `json:"service,omitempty"`
+	VirtualService string `json:"virtualService,omitempty"`
+}
+
+// Evidence is all that one run found out.
+type Evidence struct {
+	Rung string `json:"rung"`
+	// Expected were Ready during the whole run; their shares sum to 1.
+	Expected []Endpoint `json:"expected"`
+	// Changed are endpoints that came or went meanwhile, in words that hold
+	// the ip:port, which then explains answers from there.
+	Changed []string `json:"changed,omitempty"`
+	// Layer4: the address is a Service's own, no gateway is in the way.
+	Layer4 bool `json:"layer4,omitempty"`
+	// Samples are the identification calls in order, one in flight at a time.
+	Samples []probe.Sample `json:"samples"`
+	// Counts are calls by endpoint address (rung sidecars: after - before).
+	Counts map[string]int `json:"counts,omitempty"`
+	// Foreign are calls that others made meanwhile, Own the run's own.
+	Foreign int `json:"foreign,omitempty"`
+	Own     int `json:"own,omitempty"`
+	// ConnectionsUsed are the dials made for the run (rung sidecars).
+	ConnectionsUsed int `json:"connectionsUsed,omitempty"`
+	// Witness are calls without the nonce, on paths the route should match.
+	Witness []probe.Sample `json:"witness,omitempty"`
+	// WitnessWhy says why there is no witness.
+	WitnessWhy string `json:"witnessWhy,omitempty"`
+	// ByDesign, if not empty, is why calls are meant to stick.
+	ByDesign string `json:"byDesign,omitempty"`
+	// Alpha is the false-alarm rate of the whole verdict, in (0,1). It is
+	// split evenly over the tests made: coverage, stuck, dominance.
+	Alpha float64 `json:"alpha"`
+	// Limit is the most calls the user allows; 0 is no limit.
+	Limit int   `json:"limit,omitempty"`
+	Where Where `json:"where,omitzero"`
+}
+
+// Count is how often one endpoint answered, and that as a share of all
+// identified answers.
+type Count struct {
+	Endpoint Endpoint `json:"endpoint"`
+	Calls    int      `json:"calls"`
+	Share    float64  `json:"share"`
+}
+
+// Proof is the one connection on which several pods answered.
+type Proof struct {
+	Connection string   `json:"connection,omitempty"` // the gateway's number of it
+	Gateway    string   `json:"gateway,omitempty"`
+	Calls      int      `json:"calls"`
+	Pods       []string `json:"pods,omitempty"`
+}
+
+// Coverage is how many of the expected endpoints answered. Needed is the
+// number of calls after which a silent one is a failure; at alpha split over
+// the tests made. It stays 0 where nothing is expected.
+type Coverage struct {
+	Seen   int     `json:"seen"`
+	Of     int     `json:"of"`
+	Calls  int     `json:"calls"`
+	Needed int     `json:"needed"`
+	Alpha  float64 `json:"alpha"` // of the whole verdict
+}
+
+// Result is the judgement.
+type Result struct {
+	Verdict      Verdict   `json:"verdict"`
+	Findings     []Finding `json:"findings"` // culprit first
+	Proof        Proof     `json:"proof"`
+	Coverage     Coverage  `json:"coverage"`
+	PerEndpoint  []Count   `json:"perEndpoint"`
+	Unidentified int       `json:"unidentified"`
+}

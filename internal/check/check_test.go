@@ -1,0 +1,88 @@
+package check
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestMutations(t *testing.T) {
+	seen := map[string]bool{}
+	for rung, rows := range map[string][]row{RungRoute: routeRows(), RungSidecars: sidecarRows()} {
+		for _, r := range rows {
+			t.Run(rung+"/"+r.name, func(t *testing.T) {
+				e := route()
+				if rung == RungSidecars {
+					e = sidecars()
+				}
+				r.change(&e)
+				result := Judge(e)
+				var got []string
+				for _, f := range result.Findings {
+					got = append(got, f.Code)
+					seen[f.Code] = true
+					if f.Subject == "" || f.Message == "" || f.Hint == "" || strings.ContainsAny(f.Message+f.Subject+f.Hint, "\x1b\n") {
+						t.Errorf("a finding that lacks something or holds control bytes: %+q", f)
+					}
+				}
+				if diff := cmp.Diff(r.codes, got); result.Verdict != r.want || diff != "" {
+					t.Errorf("%s, want %s, codes %s\n%+v", result.Verdict, r.want, diff, result.Findings)
+				}
+			})
+		}
+	}
+	for _, c := range Codes() {
+		if !seen[c.Code] {
+			t.Errorf("%s (%s) is untested", c.Code, c.Meaning)
+		}
+		delete(seen, c.Code)
+	}
+	for code := range seen {
+		t.Errorf("%s is unlisted", code)
+	}
+}
+
+func TestResult(t *testing.T) {
+	e := route()
+	e.Samples = append(e.Samples, stamped(nobod))
+	e.Changed = []string{nobod + " came"}
+	got := Judge(e)
+	if diff := cmp.Diff(Proof{Connection: "4711", Gateway: "istio-ingressgateway-6b7-x2x", Calls: 12, Pods: []string{
+		"app-7d9c-a (" + podA + ")", "app-7d9c-b (" + podB + ")", "app-7d9c-c (" + podC + ")",
+	}}, got.Proof); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(Coverage{Seen: 3, Of: 3, Calls: 13, Needed: 23, Alpha: 0.001}, got.Coverage); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(got.PerEndpoint); n != 4 || got.PerEndpoint[3].Endpoint.Address != nobod || got.PerEndpoint[3].Calls != 1 || got.PerEndpoint[0].Share != 4.0/13 || got.Unidentified != 0 {
+		t.Errorf("%+v", got.PerEndpoint)
+	}
+	several := sidecars()
+	several.ConnectionsUsed = 2
+	if proof := Judge(several).Proof; len(proof.Pods) != 0 {
+		t.Errorf("two connections prove nothing: %+v", proof)
+	}
+	data, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{`"verdict":"pass"`, `"perEndpoint"`, `"unidentified":0`, `"code":"GM251","severity":"info"`} {
+		if !strings.Contains(string(data), key) {
+			t.Errorf("no %s in %s", key, data)
+		}
+	}
+	again, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saved Evidence
+	if err := json.Unmarshal(again, &saved); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, Judge(saved)); diff != "" {
+		t.Error("saved evidence is judged differently:", diff)
+	}
+}

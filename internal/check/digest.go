@@ -1,0 +1,230 @@
+package check
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"grpcmesh/internal/probe"
+	"grpcmesh/internal/spread"
+)
+
+const (
+	// tests is over how many statistical tests alpha is split.
+	tests = 3
+	// heavy is the odds ratio at which dominance fails (verify.md).
+	heavy = 3
+	// maxStrangers caps the distinct unknown addresses that are kept.
+	maxStrangers = 100
+	// calm is how many good calls must follow the last failed one before a
+	// failure counts as over.
+	calm = 10
+)
+
+// line is what must stay the same for calls to count as one connection: one
+// dial here, one connection and one gateway there.
+type line struct {
+	conn                int
+	connection, gateway string
+}
+
+// digest is the evidence, folded.
+type digest struct {
+	Evidence
+
+	shares   []float64
+	alpha    float64 // of each test
+	index    map[string]int
+	counts   []int // calls by expected endpoint
+	calls    int   // identification calls made
+	named    int   // of them: answered by an expected endpoint
+	explain  map[string]int
+	stranger *spread.Distribution
+	unnamed  int // answers that say not where from
+
+	failed    map[string][]probe.Sample // by code
+	failures  int
+	good      int // calls that did not fail
+	streak    int // of them, those since the last failed one
+	refused   int // RBAC answers of a sidecar
+	goAway    bool
+	dominance *spread.Dominance
+	lines     map[line]map[int]int // endpoint → calls, without any GOAWAY
+	conns     map[int]map[int]int  // the same by our own dials
+	mixed     map[int]bool         // dials that were several connections there
+	first     map[int]line         // by dial
+}
+
+func fold(e Evidence) *digest {
+	d := &digest{
+		Evidence: e,
+		alpha:    e.Alpha / tests,
+		index:    map[string]int{},
+		counts:   make([]int, len(e.Expected)),
+		explain:  map[string]int{},
+		stranger: spread.NewDistribution(maxStrangers),
+		failed:   map[string][]probe.Sample{},
+		lines:    map[line]map[int]int{},
+		conns:    map[int]map[int]int{},
+		mixed:    map[int]bool{},
+		first:    map[int]line{},
+	}
+	for i, endpoint := range e.Expected {
+		d.index[endpoint.Address] = i
+		d.shares = append(d.shares, endpoint.Share)
+	}
+	d.dominance = spread.NewDominance(d.shares, heavy, d.alpha)
+	d.calls = len(e.Samples)
+	for _, s := range e.Samples {
+		d.goAway = d.goAway || s.GoAway
+		if e.Rung == RungSidecars {
+			d.answered(s)
+		} else {
+			d.identify(s)
+		}
+	}
+	if e.Rung == RungSidecars {
+		d.count()
+	}
+	return d
+}
+
+// identify takes one stamped call.
+func (d *digest) identify(s probe.Sample) {
+	switch {
+	case s.NoAnswer:
+		d.fail(codeNoAnswer, s)
+		return
+	case s.NotGRPC:
+		d.fail(codeNotGRPC, s)
+		return
+	case s.Stamped && s.Stamp.Flags != "" && s.Stamp.Flags != "-":
+		// Envoy stamps its own answers too: only "-" is the pod's.
+		d.fail(flagCode(s), s)
+		return
+	}
+	d.good++
+	d.streak++
+	if !s.Stamped || s.Stamp.Flags == "" || s.Stamp.Backend == "" {
+		d.unnamed++
+		return
+	}
+	if isRBAC(s) {
+		d.refused++
+	}
+	i, expected := d.index[s.Stamp.Backend]
+	if !expected {
+		d.strange(s.Stamp.Backend, 1)
+		return
+	}
+	d.counts[i]++
+	d.named++
+	d.dominance.Observe(i)
+	l := line{s.Conn, s.Stamp.Connection, s.Stamp.Gateway}
+	if before, ok := d.first[s.Conn]; ok && before != l {
+		d.mixed[s.Conn] = true
+	} else if !ok {
+		d.first[s.Conn] = l
+	}
+	add(d.conns, s.Conn, i)
+	if !s.GoAway && l.connection != "" && l.gateway != "" {
+		add(d.lines, l, i)
+	}
+}
+
+// answered takes one call of the sidecars rung: it went the users' own way,
+// and says only whether it got through.
+func (d *digest) answered(s probe.Sample) {
+	if code := d.witnessCode(s); code != "" {
+		d.fail(code, s)
+		return
+	}
+	d.good++
+	d.streak++
+}
+
+// count takes the counters of the sidecars rung.
+func (d *digest) count() {
+	sum := 0
+	for _, address := range slices.Sorted(maps.Keys(d.Counts)) {
+		n := max(d.Counts[address], 0)
+		sum += n
+		if i, ok := d.index[address]; ok {
+			d.counts[i] += n
+			d.named += n
+		} else if n > 0 {
+			d.strange(address, n)
+		}
+	}
+	// Own calls that got through but reached no counter are answers of nobody.
+	d.unnamed = max(d.Own-d.failures-sum, 0)
+	d.calls = max(d.Own, d.calls)
+	// The heaviest may owe the calls of others for its lead: taken off, so
+	// that the alarm stands even if all of them were its.
+	fair := slices.Clone(d.counts)
+	if len(fair) > 0 {
+		top := slices.Index(fair, slices.Max(fair))
+		fair[top] = max(fair[top]-d.Foreign, 0)
+	}
+	d.dominance.Add(fair)
+}
+
+func (d *digest) fail(code string, s probe.Sample) {
+	d.failed[code] = append(d.failed[code], s)
+	d.failures++
+	d.streak = 0
+}
+
+// strange takes answers of an address that is not expected: explained, if it
+// is among those that changed.
+func (d *digest) strange(address string, n int) {
+	for _, words := range d.Changed {
+		if mentions(words, address) {
+			d.explain[address] += n
+			return
+		}
+	}
+	for range n {
+		d.stranger.Add(address)
+	}
+}
+
+// mentions tells whether words hold the address, and not just one that begins
+// or ends like it.
+func mentions(words, address string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(words, func(r rune) bool {
+		return strings.ContainsRune(" ,;()'\"", r)
+	}), func(word string) bool { return strings.TrimRight(word, ".:") == address })
+}
+
+// seen tells whether endpoint i surely answered a call of this run.
+func (d *digest) seen(i int) bool { return d.counts[i] > d.blur() }
+
+// blur is how many calls of any count may be others'.
+func (d *digest) blur() int {
+	if d.Rung == RungSidecars {
+		return max(d.Foreign, 0)
+	}
+	return 0
+}
+
+func (d *digest) missing() (silent, unsure []int) {
+	for i, n := range d.counts {
+		switch {
+		case n == 0:
+			silent = append(silent, i)
+		case !d.seen(i):
+			unsure = append(unsure, i)
+		}
+	}
+	return silent, unsure
+}
+
+func (d *digest) needed() int { return spread.Needed(d.shares, d.alpha) }
+
+func add[K comparable](m map[K]map[int]int, key K, i int) {
+	if m[key] == nil {
+		m[key] = map[int]int{}
+	}
+	m[key][i]++
+}

@@ -1,0 +1,216 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"grpcmesh/internal/probe"
+)
+
+// flagCode maps Envoy's response flags, of which there may be several, to the
+// hop. https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage
+func flagCode(s probe.Sample) string {
+	if strings.Contains(s.Message, "TLS_error") {
+		return codeMTLS // a UF, but the pod is there: only the handshake fails
+	}
+	for _, flag := range strings.Split(s.Stamp.Flags, ",") {
+		switch flag {
+		case "UH":
+			return codeNoHealthy
+		case "UF":
+			return codeConnect
+		case "UC", "UR":
+			return codeTerminated
+		case "NR", "NC":
+			return codeNoCluster
+		case "UO":
+			return codeOverflow
+		case "UPE":
+			return codeProtocol
+		case "UT", "SI", "DT":
+			return codeTimeout
+		case "UAEX", "RL", "RLSE", "RFCF", "DI":
+			return codeGateway
+		}
+	}
+	return codeOtherFlag
+}
+
+// witnessCode says what is wrong with a call that went the users' way, "" if
+// an upstream answered it.
+func (d *digest) witnessCode(s probe.Sample) string {
+	switch {
+	case s.NoAnswer:
+		return codeNoAnswer
+	case s.NotGRPC:
+		return codeNotGRPC
+	case isRBAC(s) && (s.Upstream || d.Layer4):
+		return codeRBAC
+	case s.Upstream, d.Layer4:
+		return ""
+	case s.Code == codes.OK:
+		return codeNoWitness // no gateway says OK by itself, but nothing shows who did
+	case s.Code == codes.Unimplemented:
+		if d.named > 0 && d.Rung == RungRoute {
+			return codeNoMatch
+		}
+		return codeNoRoute
+	case strings.Contains(s.Message, "no healthy upstream"):
+		return codeNoHealthy
+	case strings.Contains(s.Message, "TLS_error"):
+		return codeMTLS
+	case strings.Contains(s.Message, "connection termination"), strings.Contains(s.Message, "remote reset"):
+		return codeTerminated
+	case strings.Contains(s.Message, "upstream connect error"):
+		return codeConnect
+	case strings.Contains(s.Message, "overflow"):
+		return codeOverflow
+	case strings.Contains(s.Message, "protocol error"):
+		return codeProtocol
+	case strings.Contains(s.Message, "timeout"):
+		return codeTimeout
+	}
+	return codeGateway
+}
+
+func isRBAC(s probe.Sample) bool {
+	return s.Code == codes.PermissionDenied && strings.HasPrefix(s.Message, "RBAC: access denied")
+}
+
+// persistent is the rule for failed calls. Just after a rollout one call may
+// meet a pod that is gone: one, or one in a hundred if that is more, may fail.
+// Any more is a fault of its own.
+func (d *digest) persistent() bool { return d.failures > allowed(d.calls) }
+
+func allowed(calls int) int { return max(1, calls/100) }
+
+// hops blames the hop at which the identification calls fail.
+func (d *digest) hops() []Finding {
+	if !d.persistent() {
+		return nil
+	}
+	var findings []Finding
+	for _, code := range slices.Sorted(maps.Keys(d.failed)) {
+		findings = append(findings, d.hop(code, d.failed[code], d.calls))
+	}
+	return findings
+}
+
+// witness blames what is wrong on the users' own way, which the probe route,
+// a copy, can't show.
+func (d *digest) witness() []Finding {
+	if d.Rung == RungSidecars {
+		return nil // there the identification calls are the witness
+	}
+	bad, good := map[string][]probe.Sample{}, 0
+	failures := 0
+	for _, s := range d.Witness {
+		if s.Stamped {
+			continue // it came by a probe route: no witness of the users' own
+		}
+		code := d.witnessCode(s)
+		if code == "" {
+			good++
+			continue
+		}
+		if code != codeNoWitness {
+			failures++
+		}
+		bad[code] = append(bad[code], s)
+	}
+	var findings []Finding
+	for _, code := range slices.Sorted(maps.Keys(bad)) {
+		if code == codeNoWitness {
+			continue
+		}
+		// A match that isn't met doesn't come and go; the rest may, once.
+		fixed := code == codeNoMatch || code == codeNoRoute
+		if fixed || good == 0 || failures > allowed(len(d.Witness)) {
+			findings = append(findings, d.hop(code, bad[code], len(d.Witness)))
+		} else {
+			findings = append(findings, d.transient(code, bad[code], len(d.Witness)))
+		}
+	}
+	if good == 0 && len(findings) == 0 {
+		why := cmp.Or(d.WitnessWhy, "no call on the users' own route was made")
+		if len(d.Witness) > 0 {
+			why = "the calls without the nonce carry no sign of an upstream (x-envoy-upstream-service-time), or came by the probe route"
+		}
+		findings = append(findings, found(codeNoWitness, d.where(),
+			"the probe proves a copy of the route, and nothing shows that users' calls take it: "+why,
+			"name a method that the app has, with its path: grpcmesh verify --path /PACKAGE.SERVICE/METHOD"))
+	}
+	return findings
+}
+
+// hop words the Finding of one code.
+func (d *digest) hop(code string, samples []probe.Sample, of int) Finding {
+	what, hint := d.advice(code)
+	return found(code, d.where(), fmt.Sprintf("%s: %d of %d calls (%s)", what, len(samples), of, describe(samples[0])), hint)
+}
+
+func (d *digest) transient(code string, samples []probe.Sample, of int) Finding {
+	what, hint := d.advice(code)
+	return found(codeTransient, d.where(), fmt.Sprintf("%s, but only in %d of %d calls (%s); usual just after a rollout, a fault if it stays",
+		what, len(samples), of, describe(samples[0])), hint)
+}
+
+// advice is what a failing hop means and the one next step.
+func (d *digest) advice(code string) (what, hint string) {
+	namespace, service, route := d.names()
+	switch code {
+	case codeNoAnswer:
+		return "calls get no answer", "kubectl -n istio-system logs deploy/istio-ingressgateway --tail=50"
+	case codeNoRoute:
+		return "the gateway has no route for this host", fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: compare hosts and gateways with the authority", namespace, route)
+	case codeNoMatch:
+		return "the probe gets through, but users' calls don't meet the route's match", fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: compare its match with the method's path", namespace, route)
+	case codeNoHealthy:
+		return "the route leads to a cluster without a healthy endpoint", fmt.Sprintf("kubectl -n %s get endpointslices -l kubernetes.io/service-name=%s", namespace, service)
+	case codeConnect:
+		return "the gateway can't connect to the pod", fmt.Sprintf("kubectl -n %s get service %s -o yaml: does targetPort name the port that the app listens on", namespace, service)
+	case codeTerminated:
+		return "the pod or its sidecar breaks the connection off", fmt.Sprintf("kubectl -n %s get peerauthentication,destinationrule: do the mTLS modes of both sides agree", namespace)
+	case codeNoCluster:
+		return "the route leads to a cluster that isn't there", fmt.Sprintf("istioctl analyze -n %s: check the destination's host, subset and port", namespace)
+	case codeOverflow:
+		return "a circuit breaker is open", fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see connectionPool", namespace)
+	case codeProtocol:
+		return "the pod doesn't speak HTTP/2 to the gateway", fmt.Sprintf("grpcmesh diff: does the port of service %s have appProtocol grpc", service)
+	case codeTimeout:
+		return "the pod doesn't answer the gateway in time", fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: see timeout", namespace, route)
+	case codeRBAC:
+		return "the sidecar refuses by an authorization policy", fmt.Sprintf("kubectl -n %s get authorizationpolicy -o yaml: allow the gateway's service account", namespace)
+	case codeMTLS:
+		return "TLS between the gateway and the sidecar fails", fmt.Sprintf("kubectl -n %s get peerauthentication,destinationrule -o yaml: both sides must agree on mTLS", namespace)
+	case codeGateway:
+		return "the gateway answers by itself", "kubectl get authorizationpolicy,requestauthentication,envoyfilter -A: see what applies to the gateway"
+	case codeNotGRPC:
+		return "what answers is HTTP but not gRPC", fmt.Sprintf("kubectl -n %s get service %s -o yaml: check the port, and what the address leads to", namespace, service)
+	case codeNoWitness:
+		return "nothing shows that an upstream answered", "check that x-envoy-upstream-service-time isn't suppressed by an EnvoyFilter"
+	}
+	return "the answer isn't the pod's", "look the flag up: https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage"
+}
+
+// describe quotes one call, so that control bytes in it are visible.
+func describe(s probe.Sample) string {
+	text := s.Message
+	if s.NoAnswer {
+		text = s.Err
+	}
+	const most = 200
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	flags := ""
+	if s.Stamped {
+		flags = fmt.Sprintf(", flags %q", s.Stamp.Flags)
+	}
+	return fmt.Sprintf("%s: status %d%s, %q", fmt.Sprintf("%.200q", s.Path), s.Code, flags, text)
+}

@@ -1,0 +1,159 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Judge decides. It does not know why the run ended: what it is given is all
+// there is.
+//
+// Order of blame: a hop that fails explains everything after it, so the
+// spread is judged only if calls get through; and what can't be known is said
+// only where nothing is known to be wrong.
+func Judge(e Evidence) Result {
+	d := fold(e)
+	result := d.summary()
+	findings := d.invalid()
+	if len(findings) == 0 {
+		findings = d.judge(result.Proof)
+	}
+	result.Findings = order(findings)
+	result.Verdict = Pass
+	if has(findings, Inconclusive) {
+		result.Verdict = Inconclusive
+	}
+	if has(findings, Fail) {
+		result.Verdict = Fail
+	}
+	return result
+}
+
+func (d *digest) judge(proof Proof) []Finding {
+	hops := d.hops()
+	findings := slices.Concat(hops, d.witness(), d.strangers())
+	if len(hops) == 0 && !has(findings, Fail) {
+		reasons := d.open()
+		if len(reasons) == 0 {
+			reasons = d.spread()
+		}
+		if len(reasons) == 0 {
+			reasons = d.unproven(proof)
+		}
+		findings = append(findings, reasons...)
+	}
+	return append(findings, d.notes(findings)...)
+}
+
+// Enough is the stopping rule: more calls would not change the verdict, or
+// Limit is reached. The witness plays no part, it is called for separately.
+//
+// A healthy run ends when every endpoint was seen and one connection saw two.
+// Failing calls end it once they are more than the allowed share of at least
+// 20 calls, or all of at least 5; a single failure prolongs it until 10 good
+// calls followed.
+//
+// To be asked after every call. Above 100 calls it looks at the evidence only
+// once in a hundredth of them, and else says no, so that a run of n calls
+// costs about n*n/200 looks at a call, not n*n/2.
+func Enough(e Evidence) bool {
+	if n := len(e.Samples); e.Rung == RungRoute && n > 100 && n%(n/100) != 0 && (e.Limit <= 0 || n < e.Limit) {
+		return false
+	}
+	d := fold(e)
+	const surely, hopeless = 20, 5
+	switch {
+	case e.Limit > 0 && d.calls >= e.Limit, len(e.Expected) < 2, len(d.invalid()) > 0:
+		return true
+	case d.persistent():
+		return d.calls >= surely || d.failures >= d.calls && d.calls >= hopeless
+	case d.failures > 0 && d.streak < calm:
+		return false
+	case d.unnamed+d.stranger.Total() > 0 && d.calls >= calm:
+		return true
+	case has(d.spread(), Fail), d.named >= d.needed():
+		return true
+	case e.ByDesign != "":
+		return d.named >= d.stuckNeeded()
+	}
+	silent, unsure := d.missing()
+	return len(silent)+len(unsure) == 0 && len(d.proof().Pods) > 1
+}
+
+// summary is what can be told whatever the verdict.
+func (d *digest) summary() Result {
+	result := Result{Proof: d.proof(), Unidentified: d.unnamed + d.stranger.Total()}
+	all := d.named
+	for _, n := range d.explain {
+		all += n
+	}
+	share := func(n int) float64 { return float64(n) / math.Max(float64(all), 1) }
+	for i, endpoint := range d.Expected {
+		result.PerEndpoint = append(result.PerEndpoint, Count{Endpoint: endpoint, Calls: d.counts[i], Share: share(d.counts[i])})
+		if d.seen(i) {
+			result.Coverage.Seen++
+		}
+	}
+	for address, n := range d.explain {
+		result.PerEndpoint = append(result.PerEndpoint, Count{Endpoint: Endpoint{Address: address}, Calls: n, Share: share(n)})
+	}
+	slices.SortStableFunc(result.PerEndpoint[len(d.Expected):], func(a, b Count) int {
+		return cmp.Compare(a.Endpoint.Address, b.Endpoint.Address)
+	})
+	result.Coverage.Of = len(d.Expected)
+	result.Coverage.Calls = d.calls
+	result.Coverage.Needed = d.needed()
+	result.Coverage.Alpha = d.Alpha
+	return result
+}
+
+// invalid finds evidence that no formula can take.
+func (d *digest) invalid() []Finding {
+	say := func(format string, args ...any) []Finding {
+		return []Finding{found(codeEvidence, d.where(), fmt.Sprintf(format, args...), "run the check again, and report it if this comes back")}
+	}
+	sum := 0.0
+	for _, endpoint := range d.Expected {
+		if !(endpoint.Share > 0) {
+			return say("endpoint %s has the share %v", endpoint.Address, endpoint.Share)
+		}
+		sum += endpoint.Share
+	}
+	switch {
+	case d.Rung != RungRoute && d.Rung != RungSidecars:
+		return say("no way of identification is called %q", d.Rung)
+	case !(d.Alpha > 0 && d.Alpha < 1):
+		return say("alpha is %v, not between 0 and 1", d.Alpha)
+	case len(d.index) != len(d.Expected):
+		return say("an endpoint is listed twice")
+	case len(d.Expected) > 0 && math.Abs(sum-1) > 1e-6:
+		return say("the expected shares sum to %v", sum)
+	}
+	return nil
+}
+
+// order puts the culprit first: by weight, then by the order of Codes.
+func order(findings []Finding) []Finding {
+	weight := func(f Finding) int {
+		switch effect(f.Code) {
+		case Fail:
+			return 0
+		case Inconclusive:
+			return 1
+		}
+		if f.Severity == Warning {
+			return 2
+		}
+		return 3
+	}
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(weight(a), weight(b)), cmp.Compare(a.Code, b.Code))
+	})
+	return findings
+}
+
+func has(findings []Finding, v Verdict) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return effect(f.Code) == v })
+}

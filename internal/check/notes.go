@@ -1,0 +1,114 @@
+package check
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+)
+
+// notes are what the user should hear beside the verdict.
+func (d *digest) notes(findings []Finding) []Finding {
+	var notes []Finding
+	note := func(code, message, hint string) { notes = append(notes, found(code, d.where(), message, hint)) }
+	namespace, _, _ := d.names()
+	coded := func(code string) bool {
+		return slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == code })
+	}
+	if d.failures > 0 && !d.persistent() {
+		for _, code := range slices.Sorted(maps.Keys(d.failed)) {
+			notes = append(notes, d.transient(code, d.failed[code], d.calls))
+		}
+	}
+	if d.refused > 0 && !coded(codeRBAC) {
+		note(codeProbeRBAC, fmt.Sprintf("sidecars refused %d probe calls by an authorization policy; they show which pod, but no app has seen them", d.refused),
+			fmt.Sprintf("kubectl -n %s get authorizationpolicy -o yaml: is the users' path allowed on every pod", namespace))
+	}
+	if n, text := d.appErrors(); n > 0 {
+		note(codeAppError, fmt.Sprintf("the app answered %d calls with an error of its own (%s)", n, text), fmt.Sprintf("kubectl -n %s logs of the pods", namespace))
+	}
+	if len(d.Changed) > 0 && !coded(codeChanged) {
+		note(codeReconciled, "endpoints changed during the run: "+d.changes(), "run it again when the rollout is over, to cover the new ones too")
+	}
+	if d.goAway && !coded(codeNoProof) {
+		note(codeRenewed, "the gateway ended a connection by GOAWAY during the run", "clients see that too: check that they reconnect")
+	}
+	if i, ok := d.uneven(); ok && !coded(codeDominance) && !coded(codeStuck) && !coded(codeUnseen) {
+		note(codeUneven, fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g", d.name(i), d.counts[i], d.named, d.shares[i]),
+			"several gateway workers or replicas each take their own turns: make more calls to see whether it lasts")
+	}
+	return notes
+}
+
+// appErrors counts users' calls that reached the app and met an error which
+// no choice of method or argument explains.
+func (d *digest) appErrors() (n int, text string) {
+	samples := d.Witness
+	if d.Rung == RungSidecars {
+		samples = d.Samples
+	}
+	for _, s := range samples {
+		switch s.Code {
+		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
+			if d.witnessCode(s) == "" && !s.Stamped {
+				n++
+				text = cmp.Or(text, describe(s))
+			}
+		default:
+		}
+	}
+	return n, text
+}
+
+// uneven finds an endpoint with under half or over double its share, once
+// there were ten calls for each. It describes, it is no test.
+func (d *digest) uneven() (int, bool) {
+	if d.named < 10*len(d.Expected) || len(d.Expected) < 2 {
+		return 0, false
+	}
+	for i, n := range d.counts {
+		ratio := float64(n) / (d.shares[i] * float64(d.named))
+		if ratio < 0.5 || ratio > 2 {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// name is the pod and its address.
+func (d *digest) name(i int) string {
+	if e := d.Expected[i]; e.Pod != "" {
+		return e.Pod + " (" + e.Address + ")"
+	}
+	return d.Expected[i].Address
+}
+
+// where is what the finding is about.
+func (d *digest) where() string {
+	w := d.Where
+	if w.VirtualService != "" {
+		return "virtualservice " + strings.TrimPrefix(w.Namespace+"/"+w.VirtualService, "/")
+	}
+	if w.Service != "" {
+		return "service " + strings.TrimPrefix(w.Namespace+"/"+w.Service, "/")
+	}
+	return cmp.Or(w.Address, "the address under test")
+}
+
+func (d *digest) names() (namespace, service, route string) {
+	return cmp.Or(d.Where.Namespace, "NAMESPACE"), cmp.Or(d.Where.Service, "SERVICE"), cmp.Or(d.Where.VirtualService, "VIRTUALSERVICE")
+}
+
+func (d *digest) changes() string { return some(d.Changed) }
+
+// some joins the first few, and counts the rest.
+func some(words []string) string {
+	const most = 5
+	if len(words) <= most {
+		return strings.Join(words, "; ")
+	}
+	return fmt.Sprintf("%s; and %d more", strings.Join(words[:most], "; "), len(words)-most)
+}

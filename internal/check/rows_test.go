@@ -1,0 +1,197 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+
+	"grpcmesh/internal/probe"
+)
+
+// row is one mutation of evidence that passes, and the codes it must get, the
+// culprit first.
+type row struct {
+	name   string
+	change func(e *Evidence)
+	want   Verdict
+	codes  []string
+}
+
+// routeRows mutate route(), each in one thing.
+func routeRows() []row {
+	unfinished := stamped(podA)
+	unfinished.Err = "the answer began but did not finish"
+	rbac := probe.Sample{Path: "/app.Echo/Say", Code: codes.PermissionDenied, Message: "RBAC: access denied", Upstream: true}
+	dead := probe.Sample{NoAnswer: true, Code: codes.Unavailable, Err: "the connection ended: EOF"}
+	html := probe.Sample{NotGRPC: true, Code: codes.Unimplemented, Message: "unexpected HTTP status code received from server: 404"}
+	return []row{
+		{"as recorded", func(*Evidence) {}, Pass, nil},
+		{"an unfinished reply still tells the pod", func(e *Evidence) { e.Samples[0] = unfinished }, Pass, nil},
+
+		// Identification.
+		{"a stamp dropped", func(e *Evidence) { e.Samples[4].Stamped, e.Samples[4].Stamp = false, probe.Stamp{} }, Inconclusive, []string{"GM239"}},
+		{"a backend dropped", func(e *Evidence) { e.Samples[4].Stamp.Backend = "" }, Inconclusive, []string{"GM239"}},
+		{"flags dropped", func(e *Evidence) { e.Samples[4].Stamp.Flags = "" }, Inconclusive, []string{"GM239"}},
+		{"all stamps dropped", each(func(_ int, s *probe.Sample) { s.Stamped, s.Stamp = false, probe.Stamp{} }), Inconclusive, []string{"GM231"}},
+		{"no calls", calls(nil), Inconclusive, []string{"GM231"}},
+		{"unknown backend", func(e *Evidence) { e.Samples[4].Stamp.Backend = nobod }, Fail, []string{"GM223"}},
+		{"a backend whose address begins alike", func(e *Evidence) {
+			e.Samples[4].Stamp.Backend = podA + "0"
+		}, Fail, []string{"GM223"}},
+		{"a thousand names", each(func(i int, s *probe.Sample) { s.Stamp.Backend = fmt.Sprint("\x1b]52;", i) }), Fail, []string{"GM223"}},
+
+		// One connection.
+		{"connection ids differ", each(func(i int, s *probe.Sample) { s.Stamp.Connection = fmt.Sprint(i) }), Inconclusive, []string{"GM235"}},
+		{"connection ids missing", each(func(_ int, s *probe.Sample) { s.Stamp.Connection = "" }), Inconclusive, []string{"GM235"}},
+		{"gateways differ", each(func(i int, s *probe.Sample) { s.Stamp.Gateway = fmt.Sprint("gw-", i) }), Inconclusive, []string{"GM235"}},
+		{"gateways missing", each(func(_ int, s *probe.Sample) { s.Stamp.Gateway = "" }), Inconclusive, []string{"GM235"}},
+		{"dials differ", each(func(i int, s *probe.Sample) { s.Conn = i }), Inconclusive, []string{"GM235"}},
+		{"GOAWAY at once", each(func(_ int, s *probe.Sample) { s.GoAway = true }), Inconclusive, []string{"GM235"}},
+		{"GOAWAY after one call", each(func(i int, s *probe.Sample) { s.GoAway = i > 0 }), Inconclusive, []string{"GM235"}},
+		{"GOAWAY once the claim is proved", each(func(i int, s *probe.Sample) { s.GoAway = i > 5 }), Pass, []string{"GM255"}},
+		{"two gateways, one of which balances", each(func(i int, s *probe.Sample) {
+			if i >= 6 {
+				s.Conn, s.Stamp.Connection, s.Stamp.Gateway = 2, "9", "gw-2"
+			}
+		}), Pass, nil},
+
+		// Spread.
+		{"one pod for all", calls(repeat(12, stamped(podA))), Fail, []string{"GM220"}},
+		{"one pod per connection", each(func(i int, s *probe.Sample) {
+			*s = stamped([]string{podA, podB, podC}[i%3])
+			s.Conn, s.Stamp.Connection = i%3, fmt.Sprint(i%3)
+		}), Inconclusive, []string{"GM235"}},
+		{"one pod per connection, at length", both(func(e *Evidence) { e.Samples = repeat(12, e.Samples[:3]...) }, each(func(i int, s *probe.Sample) {
+			s.Conn, s.Stamp.Connection = i%3, fmt.Sprint(i%3)
+		})), Fail, []string{"GM220"}},
+		{"one pod per connection, just not enough", both(func(e *Evidence) { e.Samples = repeat(9, e.Samples[:3]...) }, each(func(i int, s *probe.Sample) {
+			s.Conn, s.Stamp.Connection = i%3, fmt.Sprint(i%3)
+		})), Inconclusive, []string{"GM235"}},
+		{"one pod per dial, but something in between redials", both(func(e *Evidence) { e.Samples = repeat(12, e.Samples[:3]...) }, each(func(i int, s *probe.Sample) {
+			s.Conn, s.Stamp.Connection = i%3, fmt.Sprint(i)
+		})), Inconclusive, []string{"GM235"}},
+		{"one expected pod, and one that came", both(calls(slices.Concat(repeat(12, stamped(podA)), repeat(3, stamped(nobod)))), func(e *Evidence) {
+			e.Changed = []string{nobod + " came"}
+		}), Inconclusive, []string{"GM232", "GM251"}},
+		{"few calls on one pod", calls(repeat(4, stamped(podA))), Inconclusive, []string{"GM232"}},
+		{"an endpoint missing", calls(repeat(12, stamped(podA), stamped(podB))), Fail, []string{"GM221"}},
+		{"an endpoint missing, limit too low", both(calls(repeat(4, stamped(podA), stamped(podB))), func(e *Evidence) { e.Limit = 8 }), Inconclusive, []string{"GM232"}},
+		{"skew", calls(slices.Concat(repeat(10, stamped(podA), stamped(podA), stamped(podA), stamped(podA)), repeat(2, stamped(podB), stamped(podC)))), Fail, []string{"GM222"}},
+		{"mild skew", calls(repeat(5, stamped(podA), stamped(podB), stamped(podA), stamped(podB), stamped(podA), stamped(podB), stamped(podC))), Pass, []string{"GM252"}},
+		{"mean by weight", both(calls(repeat(20, stamped(podA), stamped(podA), stamped(podA), stamped(podA), stamped(podA), stamped(podA), stamped(podA), stamped(podB), stamped(podC))), func(e *Evidence) {
+			e.Expected[0].Share, e.Expected[1].Share, e.Expected[2].Share = 0.8, 0.1, 0.1
+		}), Pass, nil},
+		{"one replica", both(calls(repeat(12, stamped(podA))), func(e *Evidence) { e.Expected = pods(podA) }), Inconclusive, []string{"GM230"}},
+		{"no replica", both(calls(nil), func(e *Evidence) { e.Expected = nil }), Inconclusive, []string{"GM230"}},
+		{"by design", both(calls(repeat(12, stamped(podA))), func(e *Evidence) { e.ByDesign = "consistent hashing on header x" }), Inconclusive, []string{"GM234"}},
+
+		// Endpoints that change.
+		{"a change that is explained", func(e *Evidence) {
+			e.Changed = []string{"app-7d9c-z at " + nobod + ": became ready"}
+			e.Samples[4].Stamp.Backend = nobod
+		}, Pass, []string{"GM251"}},
+		{"a change that does not explain", func(e *Evidence) {
+			e.Changed = []string{"app-7d9c-z (10.42.9.98:50051) became ready"}
+			e.Samples[4].Stamp.Backend = nobod
+		}, Inconclusive, []string{"GM233"}},
+		{"a change beside a silent endpoint", both(calls(repeat(12, stamped(podA), stamped(podB))), func(e *Evidence) {
+			e.Changed = []string{"app-7d9c-z (" + nobod + ") went"}
+		}), Inconclusive, []string{"GM233"}},
+		{"changes that leave one", func(e *Evidence) {
+			e.Expected = pods(podA)
+			e.Changed = []string{"b (" + podB + ") went", "c (" + podC + ") went"}
+		}, Inconclusive, []string{"GM233"}},
+
+		// The users' own route.
+		{"no witness", func(e *Evidence) { e.Witness, e.WitnessWhy = nil, "no reflection" }, Inconclusive, []string{"GM236"}},
+		{"no witness, and stuck", both(witness(), calls(repeat(12, stamped(podA)))), Fail, []string{"GM220", "GM236"}},
+		{"a witness by the probe route", witness(stamped(podA)), Inconclusive, []string{"GM236"}},
+		{"a witness without upstream", witness(local(codes.OK, "")), Inconclusive, []string{"GM236"}},
+		{"Envoy answers the witness", witness(local(codes.Unimplemented, "")), Fail, []string{"GM203"}},
+		{"Envoy answers one witness", witness(witnessed(), local(codes.Unimplemented, ""), witnessed()), Fail, []string{"GM203"}},
+		{"Envoy answers everything", both(witness(local(codes.Unimplemented, "")), calls(repeat(9, local(codes.Unimplemented, "")))), Fail, []string{"GM202"}},
+		{"RBAC refuses the witness", witness(rbac), Fail, []string{"GM212"}},
+		{"RBAC refuses one witness", witness(rbac, witnessed()), Pass, []string{"GM250"}},
+		{"RBAC refuses the probe only", each(func(_ int, s *probe.Sample) { s.Code, s.Message = rbac.Code, rbac.Message }), Pass, []string{"GM254"}},
+		{"the gateway refuses the witness", witness(local(codes.PermissionDenied, "RBAC: access denied")), Fail, []string{"GM214"}},
+		{"no token at the gateway", witness(local(codes.Unauthenticated, "Jwt is missing")), Fail, []string{"GM214"}},
+		{"no endpoint for the witness", witness(local(codes.Unavailable, "no healthy upstream")), Fail, []string{"GM204"}},
+		{"no TLS for the witness", witness(local(codes.Unavailable, "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: TLS_error:|268435703")), Fail, []string{"GM213"}},
+		{"no connection for the witness", witness(local(codes.Unavailable, "upstream connect error or disconnect/reset before headers. reset reason: connection timeout")), Fail, []string{"GM205"}},
+		{"a witness cut off", witness(local(codes.Unavailable, "upstream connect error or disconnect/reset before headers. reset reason: connection termination")), Fail, []string{"GM206"}},
+		{"an overflow for the witness", witness(local(codes.Unavailable, "upstream request overflow")), Fail, []string{"GM208"}},
+		{"a protocol error for the witness", witness(local(codes.Unavailable, "reset reason: protocol error")), Fail, []string{"GM209"}},
+		{"a timeout for the witness", witness(local(codes.DeadlineExceeded, "upstream request timeout")), Fail, []string{"GM210"}},
+		{"no gRPC for the witness", witness(html), Fail, []string{"GM215"}},
+		{"no answer for the witness", witness(dead), Fail, []string{"GM201"}},
+		{"the app errs", witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "boom"}), Pass, []string{"GM253"}},
+
+		// Calls that fail.
+		{"UH", calls(repeat(9, flagged("UH", "no healthy upstream"))), Fail, []string{"GM204"}},
+		{"UF", calls(repeat(9, flagged("UF", "upstream connect error"))), Fail, []string{"GM205"}},
+		{"UF and URX", calls(repeat(9, flagged("URX,UF", "upstream connect error"))), Fail, []string{"GM205"}},
+		{"UC", calls(repeat(9, flagged("UC", "reset reason: connection termination"))), Fail, []string{"GM206"}},
+		{"NR", calls(repeat(9, flagged("NR", ""))), Fail, []string{"GM207"}},
+		{"NC", calls(repeat(9, flagged("NC", ""))), Fail, []string{"GM207"}},
+		{"UO", calls(repeat(9, flagged("UO", "overflow"))), Fail, []string{"GM208"}},
+		{"UPE", calls(repeat(9, flagged("UPE", "protocol error"))), Fail, []string{"GM209"}},
+		{"UT", calls(repeat(9, flagged("UT", "timeout"))), Fail, []string{"GM210"}},
+		{"a flag of tomorrow", calls(repeat(9, flagged("XYZ", ""))), Fail, []string{"GM211"}},
+		{"TLS", calls(repeat(9, flagged("UF", "transport failure reason: TLS_error:|268435703"))), Fail, []string{"GM213"}},
+		{"external authorization", calls(repeat(9, flagged("UAEX", ""))), Fail, []string{"GM214"}},
+		{"flags with a backend", each(func(_ int, s *probe.Sample) { s.Stamp.Flags = "UC" }), Fail, []string{"GM206"}},
+		{"no answer", calls(repeat(9, dead)), Fail, []string{"GM201"}},
+		{"no gRPC", calls(repeat(9, html)), Fail, []string{"GM215"}},
+		{"one UF, then calm", func(e *Evidence) { e.Samples[0] = flagged("UF", "") }, Pass, []string{"GM250"}},
+		{"one UF, just now", func(e *Evidence) { e.Samples[11] = flagged("UF", "") }, Inconclusive, []string{"GM232", "GM250"}},
+		{"two UF", func(e *Evidence) { e.Samples[0], e.Samples[5] = flagged("UF", ""), flagged("UF", "") }, Fail, []string{"GM205"}},
+		{"two UF in sixty", both(calls(repeat(20, stamped(podA), stamped(podC), stamped(podB))), func(e *Evidence) {
+			e.Samples[0], e.Samples[5] = flagged("UF", ""), flagged("UF", "")
+		}), Fail, []string{"GM205"}},
+		{"two UF in two hundred", both(calls(repeat(70, stamped(podA), stamped(podC), stamped(podB))), func(e *Evidence) {
+			e.Samples[0], e.Samples[5] = flagged("UF", ""), flagged("UF", "")
+		}), Pass, []string{"GM250"}},
+
+		// Evidence that can't be.
+		{"no such rung", func(e *Evidence) { e.Rung = "guess" }, Inconclusive, []string{"GM241"}},
+		{"no alpha", func(e *Evidence) { e.Alpha = 0 }, Inconclusive, []string{"GM241"}},
+		{"shares over 1", func(e *Evidence) { e.Expected[0].Share = 0.9 }, Inconclusive, []string{"GM241"}},
+		{"no share", func(e *Evidence) { e.Expected[0].Share = 0 }, Inconclusive, []string{"GM241"}},
+		{"an endpoint twice", func(e *Evidence) { e.Expected[0].Address = podB }, Inconclusive, []string{"GM241"}},
+	}
+}
+
+// sidecarRows mutate sidecars().
+func sidecarRows() []row {
+	count := func(a, b, c int) func(*Evidence) {
+		return func(e *Evidence) {
+			e.Counts = map[string]int{podA: a, podB: b, podC: c}
+			e.Foreign = max(a+b+c-e.Own, 0)
+		}
+	}
+	return []row{
+		{"as recorded", func(*Evidence) {}, Pass, nil},
+		{"a witness more or less", func(e *Evidence) { e.Witness = []probe.Sample{local(codes.Unimplemented, "")} }, Pass, nil},
+		{"two connections", func(e *Evidence) { e.ConnectionsUsed = 2 }, Inconclusive, []string{"GM238"}},
+		{"two connections that nobody told", each(func(i int, s *probe.Sample) { s.Conn = i % 2 }), Inconclusive, []string{"GM238"}},
+		{"foreign calls", count(25, 25, 25), Inconclusive, []string{"GM237"}},
+		{"foreign calls may be all that one saw", count(30, 31, 2), Inconclusive, []string{"GM237", "GM252"}},
+		{"foreign calls beside a stuck one", count(60, 1, 1), Fail, []string{"GM222"}},
+		{"stuck", count(60, 0, 0), Fail, []string{"GM220"}},
+		{"one silent", count(30, 30, 0), Fail, []string{"GM221"}},
+		{"skew", count(50, 5, 5), Fail, []string{"GM222"}},
+		{"skew that others' calls may explain", count(40, 13, 13), Pass, nil},
+		{"one silent, but others made up the number", both(func(e *Evidence) { e.Own = 22 }, count(12, 12, 0)), Inconclusive, []string{"GM232"}},
+		{"calls that nobody counted", count(15, 15, 15), Inconclusive, []string{"GM239"}},
+		{"a stranger counted", func(e *Evidence) { e.Counts[nobod] = 3 }, Fail, []string{"GM223"}},
+		{"nothing counted", count(0, 0, 0), Inconclusive, []string{"GM231"}},
+		{"no calls shown", calls(nil), Inconclusive, []string{"GM236"}},
+		{"Envoy answers", each(func(_ int, s *probe.Sample) { *s = local(codes.Unimplemented, "") }), Fail, []string{"GM202"}},
+		{"no sign of an upstream", each(func(_ int, s *probe.Sample) { *s = local(codes.OK, "") }), Inconclusive, []string{"GM236"}},
+		{"RBAC", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.PermissionDenied, "RBAC: access denied" }), Fail, []string{"GM212"}},
+		{"the app errs", each(func(_ int, s *probe.Sample) { s.Code = codes.Unknown }), Pass, []string{"GM253"}},
+		{"layer 4", both(count(0, 60, 0), each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Fail, []string{"GM220"}},
+		{"layer 4 that spreads", both(each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Pass, nil},
+	}
+}

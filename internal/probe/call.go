@@ -1,0 +1,187 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+)
+
+// Call is one unary call to make.
+type Call struct {
+	// Path is /package.Service/Method; it need not exist.
+	Path string
+	// Nonce, if not empty, sends the call by the probe route.
+	Nonce string
+	// Payload is the encoded request message.
+	Payload []byte
+	// Metadata are further request headers.
+	Metadata map[string]string
+}
+
+// Call makes one call on this connection, and never on another. It ends with
+// ctx, or after 30 s if ctx has no deadline. What went wrong is in the Sample.
+func (c *Conn) Call(ctx context.Context, call Call) Sample {
+	ctx, cancel := bounded(ctx, callTimeout)
+	defer cancel()
+	s := Sample{Seq: int(c.seq.Add(1)), Conn: c.target.Conn, Path: call.Path, Start: time.Now()}
+	// grpc-go would try to redial, and only know that it can't.
+	if why := c.wire.ended(); why != "" {
+		s.Code, s.NoAnswer, s.GoAway = codes.Unavailable, true, c.wire.sawGoAway()
+		s.Err = "no call was made: " + why
+		return s
+	}
+	seen := &answer{}
+	err := c.client.Invoke(requestContext(ctx, seen, call.Nonce, call.Metadata), call.Path,
+		mem.BufferSlice{mem.SliceBuffer(call.Payload)}, &mem.BufferSlice{}, grpc.ForceCodecV2(raw{}))
+	s.Latency = time.Since(s.Start)
+	s.GoAway = c.wire.sawGoAway()
+
+	st := status.Convert(err)
+	s.Code, s.Message = st.Code(), clip(st.Message())
+	headers, began, finished := seen.get()
+	s.read(headers)
+	switch {
+	case finished:
+	case began:
+		s.Err = "the answer began but did not finish: " + s.Message
+	case strings.HasPrefix(s.Message, "unexpected HTTP status code received from server"),
+		strings.HasPrefix(s.Message, "malformed header: missing HTTP"):
+		s.NotGRPC = true // grpc-go's words, sent by no server: there was no trailer
+	default:
+		s.NoAnswer = true
+		s.Err = noAnswer(ctx, c.wire.ended(), s.Message)
+	}
+	return s
+}
+
+// noAnswer picks the cause that explains most.
+func noAnswer(ctx context.Context, ended, message string) string {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "no answer in time"
+	case ctx.Err() != nil:
+		return "stopped: " + ctx.Err().Error()
+	case ended != "":
+		return ended
+	}
+	return message
+}
+
+// read takes what the headers say. Trailers-only answers carry the stamp in
+// the trailers, others in the headers; the first value found counts.
+func (s *Sample) read(headers []metadata.MD) {
+	get := func(name string) string {
+		for _, md := range headers {
+			if values := md.Get(name); len(values) > 0 {
+				return clip(values[0])
+			}
+		}
+		return ""
+	}
+	s.Stamp = Stamp{
+		Backend:    get(HeaderBackend),
+		Gateway:    get(HeaderGateway),
+		Connection: get(HeaderConnection),
+		Cluster:    get(HeaderCluster),
+		Flags:      get(HeaderFlags),
+		Attempts:   get(HeaderAttempts),
+	}
+	s.Stamped = s.Stamp != Stamp{}
+	s.Upstream = get("x-envoy-upstream-service-time") != ""
+	s.Server = get("server")
+}
+
+// answer collects the headers and trailers of one call. Grpc-go's own call
+// options don't tell an answer of a server from a status of the client's.
+type answer struct {
+	mu       sync.Mutex
+	headers  []metadata.MD
+	finished bool
+}
+
+func (a *answer) get() (headers []metadata.MD, began, finished bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.headers, len(a.headers) > 0, a.finished
+}
+
+type answerKey struct{}
+
+// watch is the stats handler that fills the answer found in the context.
+type watch struct{}
+
+// TagRPC leaves the context as it is.
+func (watch) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+// HandleRPC notes headers and trailers.
+func (watch) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	a, ok := ctx.Value(answerKey{}).(*answer)
+	if !ok {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch e := event.(type) {
+	case *stats.InHeader:
+		a.headers = append(a.headers, e.Header)
+	case *stats.InTrailer:
+		a.headers = append(a.headers, e.Trailer)
+		a.finished = true
+	}
+}
+
+// TagConn leaves the context as it is.
+func (watch) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn has nothing to note.
+func (watch) HandleConn(context.Context, stats.ConnStats) {}
+
+// raw is the codec that leaves bytes alone. Without a name the content type is
+// plain application/grpc, which every server takes.
+type raw struct{}
+
+// Marshal passes bytes.
+func (raw) Marshal(v any) (mem.BufferSlice, error) {
+	if b, ok := v.(mem.BufferSlice); ok {
+		return b, nil
+	}
+	return nil, errors.New("raw codec: not bytes")
+}
+
+// Unmarshal drops the reply: nothing here reads it, and so nothing keeps it.
+func (raw) Unmarshal(mem.BufferSlice, any) error { return nil }
+
+// Name is empty on purpose.
+func (raw) Name() string { return "" }
+
+func requestContext(ctx context.Context, seen *answer, nonce string, more map[string]string) context.Context {
+	md := metadata.New(more)
+	if nonce != "" {
+		md.Set(HeaderNonce, nonce)
+	}
+	return metadata.NewOutgoingContext(context.WithValue(ctx, answerKey{}, seen), md)
+}
+
+// bounded adds a deadline where there is none.
+func bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+func clip(s string) string {
+	if len(s) > maxMessage {
+		return strings.ToValidUTF8(s[:maxMessage], "")
+	}
+	return s
+}

@@ -1,0 +1,215 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// errSpent answers grpc-go's wish to redial: a Conn is one connection, and a
+// silent second one would make layer-4 spreading look like request-level.
+var errSpent = errors.New("the one connection of this probe has ended")
+
+// Conn is one HTTP/2 connection. It never redials: once it ended, every Call
+// says so. Its methods may be used by several goroutines.
+type Conn struct {
+	target Target
+	wire   *wire
+	client *grpc.ClientConn
+	seq    atomic.Int64
+}
+
+// Open makes one connection, with TLS if asked, and returns when the server's
+// HTTP/2 SETTINGS began to arrive. It takes at most 10 s if ctx has no
+// deadline. Every failure is a *DialError.
+func Open(ctx context.Context, target Target) (*Conn, error) {
+	ctx, cancel := bounded(ctx, openTimeout)
+	defer cancel()
+	if target.Authority == "" {
+		target.Authority = target.Addr
+	}
+	fail := func(kind Kind, err error) (*Conn, error) {
+		return nil, &DialError{Addr: target.Addr, Kind: kind, Err: err}
+	}
+	raw, err := connect(ctx, target)
+	if err != nil {
+		return fail(dialKind(ctx, err), err)
+	}
+	secured, kind, err := secure(ctx, raw, target)
+	if err != nil {
+		_ = raw.Close()
+		return fail(kind, err)
+	}
+	c, err := newConn(target, newWire(secured))
+	if err != nil {
+		_ = raw.Close()
+		return fail(KindOther, err)
+	}
+	if kind, err := c.greeted(ctx); err != nil {
+		_ = c.Close()
+		return fail(kind, err)
+	}
+	return c, nil
+}
+
+// Close ends the connection and everything that runs for it.
+func (c *Conn) Close() error {
+	err := c.client.Close()
+	_ = c.wire.Close() // grpc-go has closed it, unless it never took it
+	if err != nil {
+		return fmt.Errorf("%s: closing: %w", c.target.Addr, err)
+	}
+	return nil
+}
+
+func connect(ctx context.Context, target Target) (net.Conn, error) {
+	if target.Network != nil {
+		return target.Network(ctx)
+	}
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", target.Addr)
+}
+
+// secure does TLS below the wire's watch, so that the watch sees HTTP/2.
+func secure(ctx context.Context, raw net.Conn, target Target) (net.Conn, Kind, error) {
+	if target.TLS == nil {
+		return raw, "", nil
+	}
+	config := target.TLS.Clone()
+	config.NextProtos = []string{"h2"}
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	if config.ServerName == "" {
+		config.ServerName = hostOf(target.Authority)
+	}
+	conn := tls.Client(raw, config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, tlsKind(ctx, err), err
+	}
+	if got := conn.ConnectionState().NegotiatedProtocol; got != "h2" {
+		return nil, KindALPN, fmt.Errorf("it chose %q", got)
+	}
+	return conn, "", nil
+}
+
+func newConn(target Target, w *wire) (*Conn, error) {
+	once := make(chan net.Conn, 1)
+	once <- w
+	creds := insecure.NewCredentials()
+	if target.TLS != nil {
+		creds = done{}
+	}
+	// The dialer below ignores the name; Addr itself may be no URL (IPv6 zones).
+	client, err := grpc.NewClient("passthrough:///target",
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
+			select {
+			case conn := <-once:
+				return conn, nil
+			default:
+				return nil, errSpent
+			}
+		}),
+		grpc.WithTransportCredentials(creds),
+		grpc.WithAuthority(target.Authority),
+		grpc.WithUserAgent("grpcmesh"),
+		grpc.WithNoProxy(),
+		grpc.WithDisableRetry(),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableHealthCheck(),
+		grpc.WithIdleTimeout(0),
+		grpc.WithStaticStreamWindowSize(window),
+		grpc.WithStaticConnWindowSize(window),
+		grpc.WithMaxHeaderListSize(maxHeaders),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxReply)),
+		grpc.WithStatsHandler(watch{}),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{target: target, wire: w, client: client}, nil
+}
+
+// greeted starts the connection and waits for the server's SETTINGS.
+func (c *Conn) greeted(ctx context.Context) (Kind, error) {
+	c.client.Connect()
+	select {
+	case <-c.wire.settings:
+		return "", nil
+	case <-c.wire.failed:
+	case <-ctx.Done():
+	}
+	select {
+	case <-c.wire.settings: // both at once: what ended it later is for Call to tell
+		return "", nil
+	default:
+	}
+	head, err := c.wire.firstBytes(), c.wire.cause()
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return KindCanceled, ctx.Err()
+	case len(head) > 0:
+		return firstKind(head), fmt.Errorf("its first bytes were %q", head)
+	case ctx.Err() != nil:
+		return KindSilent, ctx.Err()
+	case c.target.TLS != nil:
+		return tlsKind(ctx, err), err // TLS 1.3 tells of client certificates late
+	}
+	if speaksTLS(ctx, c.target) {
+		return KindNeedsTLS, err
+	}
+	return KindClosed, err
+}
+
+// speaksTLS asks by a second connection, made only once the first one failed:
+// many TLS servers (Go's among them) close on plaintext without an alert. The
+// certificate is verified like any; that it is not acceptable proves TLS too.
+func speaksTLS(ctx context.Context, target Target) bool {
+	raw, err := connect(ctx, target)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = raw.Close() }()
+	w := newWire(raw)
+	_ = tls.Client(w, &tls.Config{ServerName: hostOf(target.Authority), MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
+	return firstKind(w.firstBytes()) == KindNeedsTLS
+}
+
+// done tells grpc-go that TLS is already spoken, so that :scheme is https.
+type done struct{}
+
+// ClientHandshake has nothing left to do.
+func (done) ClientHandshake(_ context.Context, _ string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return conn, secureInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}, nil
+}
+
+// ServerHandshake is not for a client.
+func (done) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, errors.New("a probe is no server")
+}
+
+// Info says TLS.
+func (done) Info() credentials.ProtocolInfo { return credentials.ProtocolInfo{SecurityProtocol: "tls"} }
+
+// Clone is itself: it holds nothing.
+func (d done) Clone() credentials.TransportCredentials { return d }
+
+// OverrideServerName does nothing: names were verified in the handshake.
+func (done) OverrideServerName(string) error { return nil }
+
+type secureInfo struct{ credentials.CommonAuthInfo }
+
+// AuthType names the handshake.
+func (secureInfo) AuthType() string { return "tls" }
+
+func hostOf(authority string) string {
+	if host, _, err := net.SplitHostPort(authority); err == nil {
+		return host
+	}
+	return authority
+}

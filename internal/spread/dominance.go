@@ -1,0 +1,108 @@
+package spread
+
+import "math"
+
+// Dominance watches for one endpoint that gets far more than its share. It is
+// a sequential likelihood-ratio test: against the expected share p it weighs
+// the share q = r*p/(1-p+r*p), which is r times the odds, for every endpoint,
+// and averages the ratios over the endpoints. Under the expected shares that
+// average is a martingale of mean 1, so by Ville's inequality it ever reaches
+// 1/alpha with a chance of at most alpha: the test is valid at any stopping
+// time, and an alarm once raised stands.
+//
+// It is not safe for use by several goroutines.
+type Dominance struct {
+	logOdds float64   // ln r
+	perCall []float64 // ln(1-p+r*p), what each call costs every hypothesis
+	counts  []int
+	total   int
+	limit   float64 // ln(1/alpha)
+	above   float64 // no single log ratio is larger than this
+	alarmed bool
+	index   int
+	logLR   float64
+}
+
+// NewDominance starts a test for endpoints of the given expected shares
+// (probabilities that sum to 1), odds ratio r > 1 and false-alarm rate alpha in
+// (0,1). Arguments outside of these give a test that never alarms.
+func NewDominance(shares []float64, r, alpha float64) *Dominance {
+	d := &Dominance{
+		logOdds: math.Log(r),
+		perCall: make([]float64, len(shares)),
+		counts:  make([]int, len(shares)),
+		limit:   -math.Log(alpha),
+		above:   math.Inf(-1),
+		index:   -1,
+	}
+	if !(r > 1) || !(alpha > 0) || !(alpha < 1) {
+		d.limit = math.Inf(1)
+	}
+	for i, p := range shares {
+		d.perCall[i] = math.Log1p((r - 1) * math.Min(math.Max(p, 0), 1))
+	}
+	return d
+}
+
+// Observe takes one call, answered by endpoint i. An index out of range is
+// ignored: a call that can't be attributed says nothing about shares.
+func (d *Dominance) Observe(i int) {
+	if i < 0 || i >= len(d.counts) {
+		return
+	}
+	d.counts[i]++
+	d.total++
+	// A call lowers every ratio but that of its own endpoint, and the average
+	// is no larger than the largest: mostly there is nothing to sum up.
+	if d.above = max(d.above, d.single(i)); d.above >= d.limit {
+		d.judge()
+	}
+}
+
+// Add takes a batch of calls of which only the counts are known, counts[i] for
+// endpoint i, and tests once after all of them: within a batch there is no
+// order that could be tested in. Surplus and negative counts are ignored.
+func (d *Dominance) Add(counts []int) {
+	for i, n := range counts {
+		if i < len(d.counts) && n > 0 {
+			d.counts[i] += n
+			d.total += n
+		}
+	}
+	d.judge()
+}
+
+// Alarm tells the endpoint with the most evidence against its share and the
+// natural logarithm of the averaged likelihood ratio; ok is true once that
+// reached ln(1/alpha), and index and logLR are then those of that moment.
+// index is -1 before the first call.
+func (d *Dominance) Alarm() (index int, logLR float64, ok bool) {
+	d.judge()
+	return d.index, d.logLR, d.alarmed
+}
+
+func (d *Dominance) judge() {
+	if d.alarmed || d.total == 0 {
+		return
+	}
+	top, best := -1, math.Inf(-1)
+	for i := range d.counts {
+		if l := d.single(i); l > best {
+			top, best = i, l
+		}
+	}
+	sum := 0.0 // the average in log space, by the largest term
+	for i := range d.counts {
+		sum += math.Exp(d.single(i) - best)
+	}
+	d.index, d.above = top, best
+	d.logLR = best + math.Log(sum) - math.Log(float64(len(d.counts)))
+	d.alarmed = d.logLR >= d.limit
+}
+
+// single is the log likelihood ratio of "endpoint i is the heavy one":
+// c*ln(q/p) + (n-c)*ln((1-q)/(1-p)), in which both terms share the divisor
+// 1-p+r*p, so that it is c*ln(r) - n*ln(1-p+r*p) without any cancellation.
+func (d *Dominance) single(i int) float64 {
+	return float64(d.counts[i])*d.logOdds - float64(d.total)*d.perCall[i]
+}
