@@ -1,0 +1,88 @@
+package serve
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+)
+
+func listen(t *testing.T) *net.TCPListener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return listener.(*net.TCPListener)
+}
+
+func TestForwardKeepsHalvesApart(t *testing.T) {
+	backend, front := listen(t), listen(t)
+	go func() {
+		connection, err := backend.Accept()
+		if err != nil {
+			return
+		}
+		defer connection.Close()
+		// It answers only once it has seen the caller's end.
+		all, _ := io.ReadAll(connection)
+		connection.Write(append([]byte("got "), all...))
+	}()
+	ended := make(chan error, 1)
+	go func() { ended <- Forward(front, backend.Addr().String()) }()
+	connection, err := net.Dial("tcp", front.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if _, err := connection.Write([]byte("all of it")); err != nil {
+		t.Fatal(err)
+	}
+	if err := connection.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(connection); err != nil || string(answer) != "got all of it" {
+		t.Errorf("got %q, %v", answer, err)
+	}
+	front.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ended by %v", err)
+	}
+}
+
+func TestForwardHangsUpWithoutABackend(t *testing.T) {
+	gone := listen(t)
+	gone.Close()
+	front := listen(t)
+	go Forward(front, gone.Addr().String())
+	connection, err := net.Dial("tcp", front.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if n, err := connection.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("read %d, %v; want an end", n, err)
+	}
+}
+
+func TestRegistryAnswersOnEveryListener(t *testing.T) {
+	inside, outside := listen(t), listen(t)
+	ended := make(chan error, 1)
+	go func() { ended <- Registry(t.TempDir(), inside, outside) }()
+	for _, listener := range []net.Listener{inside, outside} {
+		response, err := http.Get("http://" + listener.Addr().String() + "/v2/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", listener.Addr(), response.Status)
+		}
+	}
+	outside.Close()
+	if err := <-ended; err == nil {
+		t.Error("a lost listener went unnoticed")
+	}
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+
+	"grpcmesh/testdata/server/helloworld"
+)
+
+// start serves on a free port and returns a connection to it and what ends
+// the server and waits for it.
+func start(t *testing.T, healthy bool) (*grpc.ClientConn, func() error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, listener, healthy) }()
+	connection, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return connection, func() error { cancel(); return <-ended }
+}
+
+func TestSayHelloTellsNothingOfThePod(t *testing.T) {
+	connection, stop := start(t, false)
+	var header, trailer metadata.MD
+	reply, err := helloworld.NewGreeterClient(connection).SayHello(t.Context(),
+		&helloworld.HelloRequest{Name: "mesh"}, grpc.Header(&header), grpc.Trailer(&trailer))
+	if err != nil || reply.GetMessage() != "Hello mesh" {
+		t.Fatalf("got %q, %v; want Hello mesh", reply.GetMessage(), err)
+	}
+	header.Delete("content-type")
+	if len(header)+len(trailer) > 0 {
+		t.Errorf("metadata could tell pods apart: %v %v", header, trailer)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("ending: %v", err)
+	}
+}
+
+func TestReflectionIsOn(t *testing.T) {
+	connection, _ := start(t, false)
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(connection).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := &grpc_reflection_v1.ServerReflectionRequest{
+		MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{},
+	}
+	if err := stream.Send(request); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := stream.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range reply.GetListServicesResponse().GetService() {
+		if service.GetName() == "helloworld.Greeter" {
+			return
+		}
+	}
+	t.Errorf("helloworld.Greeter is not listed: %v", reply)
+}
+
+func TestHealthIsOffUnlessAskedFor(t *testing.T) {
+	for healthy, want := range map[bool]codes.Code{false: codes.Unimplemented, true: codes.OK} {
+		connection, _ := start(t, healthy)
+		_, err := grpc_health_v1.NewHealthClient(connection).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		if got := status.Code(err); got != want {
+			t.Errorf("HEALTH on=%v: got %s, want %s", healthy, got, want)
+		}
+	}
+}
