@@ -23,7 +23,7 @@ const (
 	// propagation is how long the gateway is given to learn of the probe route.
 	propagation = 20 * time.Second
 	// mostWitnesses bounds the calls on the users' own route.
-	mostWitnesses = 8
+	mostWitnesses = 64
 )
 
 // methodPath is a gRPC method's path, as it stands in :path.
@@ -217,9 +217,11 @@ func upstream(samples []probe.Sample) bool {
 // witness makes calls without the nonce, on methods that real calls would use:
 // the probe route proves a copy of the users' route, these prove the original.
 func (r *run) witness(ctx context.Context, e *check.Evidence) {
-	paths, why := r.witnessPaths(ctx)
+	calls, why := r.witnessCalls(ctx, func(ctx context.Context) ([]probe.Service, error) {
+		return r.conn.Services(ctx, r.nonce) // by the probe route: the users' own may not carry it
+	})
 	e.WitnessWhy = why
-	for _, c := range paths {
+	for _, c := range calls {
 		s, err := r.call(ctx, c)
 		if err != nil {
 			return
@@ -233,76 +235,64 @@ func (r *run) witness(ctx context.Context, e *check.Evidence) {
 // without a side effect.
 func unreadable() []byte { return []byte{0x0a} }
 
-// witnessPaths are the calls that users would make, as far as can be told: the
-// path given; else the app's own services, by reflection, each with a method
-// that it doesn't have; else what the route itself matches.
-func (r *run) witnessPaths(ctx context.Context) (calls []probe.Call, why string) {
+// witnessCalls are the calls that users would make, as far as can be told: of
+// the path given; else of each service that the app lists by reflection; else,
+// where the route takes every path, of any. A route that matches some paths
+// only proves nothing by those: real calls may have others.
+func (r *run) witnessCalls(ctx context.Context, reflect func(context.Context) ([]probe.Service, error)) (calls []probe.Call, why string) {
 	if r.o.path != "" {
 		return []probe.Call{{Path: r.o.path, Payload: unreadable()}}, ""
 	}
-	services, err := r.conn.Services(ctx, r.nonce)
+	services, err := reflect(ctx)
 	if err == nil {
 		calls = r.callsOf(services)
 	}
 	if len(calls) > 0 {
 		return calls, ""
 	}
-	if p, ok := matchedPath(r.t.rule); ok {
-		return []probe.Call{{Path: p}}, ""
+	if takesAll(r.t.rule) {
+		return []probe.Call{{Path: noPath}}, ""
 	}
-	reason := "the app lists no service of its own by reflection"
 	if err != nil {
-		reason = "the app does not answer reflection (" + err.Error() + ")"
+		return nil, "the app does not answer reflection (" + err.Error() + "), and the route takes some paths only"
 	}
-	return nil, reason + ", and the route's match doesn't tell a path"
+	return nil, "the app lists no service of its own by reflection, and the route takes some paths only"
 }
 
-// callsOf picks a call for each of the app's services. Where the route takes
+// callsOf picks calls for each of the app's services. Where the route takes
 // whole services, a method that doesn't exist shows it; where it takes single
-// methods only, a real one is called with a message that can't be read.
+// methods only, the real ones are called with a message that can't be read.
 func (r *run) callsOf(services []probe.Service) []probe.Call {
 	var calls []probe.Call
 	for _, s := range services {
 		if strings.HasPrefix(s.Name, "grpc.reflection.") || strings.HasPrefix(s.Name, "grpc.health.") || strings.HasPrefix(s.Name, "grpc.channelz.") {
 			continue
 		}
-		call := probe.Call{Path: "/" + s.Name + "/" + noMethod}
-		if exactOnly(r.t.rule) {
-			i := slices.IndexFunc(s.Methods, func(m probe.Method) bool { return !m.ClientStream && !m.ServerStream })
-			if i < 0 {
-				continue
-			}
-			call = probe.Call{Path: "/" + s.Name + "/" + s.Methods[i].Name, Payload: unreadable()}
-		}
-		if calls = append(calls, call); len(calls) == mostWitnesses {
-			break
-		}
-	}
-	return calls
-}
-
-// matchedPath is a path that the rule surely matches, by what it says alone.
-func matchedPath(rule *networking.HTTPRoute) (string, bool) {
-	if rule == nil || len(rule.Match) == 0 {
-		return noPath, true
-	}
-	for _, m := range rule.Match {
-		if len(m.Headers) > 0 || len(m.QueryParams) > 0 || m.Method != nil {
+		if !exactOnly(r.t.rule) {
+			calls = append(calls, probe.Call{Path: "/" + s.Name + "/" + noMethod})
 			continue
 		}
-		switch uri := m.GetUri().GetMatchType().(type) {
-		case *networking.StringMatch_Prefix:
-			return strings.TrimSuffix(uri.Prefix, "/") + "/" + noMethod, true
-		case nil:
-			return noPath, true
+		for _, m := range s.Methods {
+			if !m.ClientStream && !m.ServerStream { // a stream's handler starts before it reads
+				calls = append(calls, probe.Call{Path: "/" + s.Name + "/" + m.Name, Payload: unreadable()})
+			}
 		}
 	}
-	return "", false
+	return calls[:min(len(calls), mostWitnesses)]
+}
+
+// takesAll says whether the rule matches every call.
+func takesAll(rule *networking.HTTPRoute) bool {
+	return len(rule.Match) == 0 || slices.ContainsFunc(rule.Match, func(m *networking.HTTPMatchRequest) bool {
+		prefix, ok := m.GetUri().GetMatchType().(*networking.StringMatch_Prefix)
+		all := m.Uri == nil || ok && prefix.Prefix == "/"
+		return all && len(m.Headers)+len(m.WithoutHeaders)+len(m.QueryParams) == 0 && m.Method == nil && m.Authority == nil && m.Scheme == nil && m.Port == 0
+	})
 }
 
 // exactOnly says whether the rule matches nothing but whole paths.
 func exactOnly(rule *networking.HTTPRoute) bool {
-	return rule != nil && len(rule.Match) > 0 && !slices.ContainsFunc(rule.Match, func(m *networking.HTTPMatchRequest) bool {
+	return len(rule.Match) > 0 && !slices.ContainsFunc(rule.Match, func(m *networking.HTTPMatchRequest) bool {
 		_, exact := m.GetUri().GetMatchType().(*networking.StringMatch_Exact)
 		return !exact
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	if len(e.Expected) == 0 {
 		return nil
 	}
-	calls := r.callCount(e)
+	calls, call := r.callCount(e), r.userCall(ctx, e)
 	first, err := r.counters(ctx, e)
 	if err != nil {
 		return err
@@ -45,9 +46,8 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	if err := r.dial(ctx); err != nil {
 		return err
 	}
-	path := r.userPath()
 	for range calls {
-		s, err := r.call(ctx, probe.Call{Path: path})
+		s, err := r.call(ctx, call)
 		if err != nil {
 			break
 		}
@@ -77,18 +77,39 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	return nil
 }
 
-// userPath is a path that the users' own route takes.
-func (r *run) userPath() string {
-	if r.o.path != "" {
-		return r.o.path
-	}
+// userCall is a call that users' own calls stand beside: on the rung sidecars
+// there is no other witness. Why there is none is told to the judge.
+func (r *run) userCall(ctx context.Context, e *check.Evidence) probe.Call {
 	if r.t.layer4 {
-		return noPath
+		return probe.Call{Path: noPath} // every call takes the same way
 	}
-	if p, ok := matchedPath(r.t.rule); ok {
-		return p
+	calls, why := r.witnessCalls(ctx, r.reflectAtPod)
+	e.WitnessWhy = why
+	if len(calls) == 0 {
+		return probe.Call{Path: noPath}
 	}
-	return noPath
+	return calls[0]
+}
+
+// reflectAtPod asks one of the pods itself what services it has: on this rung
+// nothing may be added that would lead reflection through the gateway.
+func (r *run) reflectAtPod(ctx context.Context) ([]probe.Service, error) {
+	endpoints, err := r.t.endpoints(ctx)
+	if err != nil || len(endpoints) == 0 {
+		return nil, errors.Join(err, errors.New("no pod is ready"))
+	}
+	ep := endpoints[0]
+	conn, err := probe.Open(ctx, probe.Target{
+		Addr: ep.Pod, Authority: r.o.dialAuthority(),
+		Network: func(ctx context.Context) (net.Conn, error) {
+			return r.t.cluster.Forward(ctx, r.t.namespace, ep.Pod, portOf(ep.Address))
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.Services(ctx, "")
 }
 
 // callCount is how many calls show a silent endpoint, at the rate that each of

@@ -189,7 +189,6 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 }
 
 func (o *verifyOptions) finish(doc *report.Verify) error {
-	doc.Verdict = doc.Result.Verdict
 	var err error
 	if o.output == "json" {
 		err = report.JSON(o.Out, doc)

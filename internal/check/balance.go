@@ -93,7 +93,7 @@ func (d *digest) open() []Finding {
 		return one(codeNobody, message, "grpcmesh verify --identify=sidecars, or look at the probe route: kubectl get virtualservice -A")
 	case d.unnamed > 0:
 		return one(codeUnstamped, fmt.Sprintf("%d of %d answers don't tell which pod they came from: the users' own route may match the probe's path first", d.unnamed, d.calls),
-			"grpcmesh verify --path /grpcmesh.Probe/None: a method path that the route under test doesn't match")
+			"grpcmesh verify --identify=sidecars")
 	case d.Rung == RungSidecars && float64(d.Foreign) > maxForeign*float64(d.Own):
 		return one(codeForeign, fmt.Sprintf("others made %d calls beside %d own ones, more than one in ten", d.Foreign, d.Own), "grpcmesh verify --identify=route, or run it in a quiet hour")
 	}

@@ -83,7 +83,8 @@ type Evidence struct {
 	ConnectionsUsed int `json:"connectionsUsed,omitempty"`
 	// Witness are calls without the nonce, on paths the route should match.
 	Witness []probe.Sample `json:"witness,omitempty"`
-	// WitnessWhy says why there is no witness.
+	// WitnessWhy says why there is no witness; on the rung sidecars, why the
+	// calls may not have gone where real ones go.
 	WitnessWhy string `json:"witnessWhy,omitempty"`
 	// ByDesign, if not empty, is why calls are meant to stick.
 	ByDesign string `json:"byDesign,omitempty"`

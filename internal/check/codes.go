@@ -38,6 +38,7 @@ const (
 	codeAppError    = "GM253"
 	codeProbeRBAC   = "GM254"
 	codeRenewed     = "GM255"
+	codePartial     = "GM256"
 )
 
 // Code describes one code: what it does to the verdict (Pass: nothing), the
@@ -89,6 +90,7 @@ func Codes() []Code {
 		{codeAppError, Pass, Warning, "the app itself answers with errors"},
 		{codeProbeRBAC, Pass, Warning, "a policy refuses the probe's path, but not the users'"},
 		{codeRenewed, Pass, Info, "the connection was renewed during the run"},
+		{codePartial, Pass, Info, "the route takes some of the app's services only"},
 	}
 }
 

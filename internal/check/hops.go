@@ -105,9 +105,14 @@ func (d *digest) hops() []Finding {
 // a copy, can't show.
 func (d *digest) witness() []Finding {
 	if d.Rung == RungSidecars {
-		return nil // there the identification calls are the witness
+		// There the identification calls are the witness, if they went where
+		// real calls go.
+		if d.WitnessWhy == "" || d.Layer4 {
+			return nil
+		}
+		return []Finding{d.noWitness(d.WitnessWhy)}
 	}
-	bad, good := map[string][]probe.Sample{}, 0
+	bad, through, good := map[string][]probe.Sample{}, map[string]bool{}, 0
 	failures := 0
 	for _, s := range d.Witness {
 		if s.Stamped {
@@ -116,9 +121,10 @@ func (d *digest) witness() []Finding {
 		code := d.witnessCode(s)
 		if code == "" {
 			good++
+			through[s.Path] = true
 			continue
 		}
-		if code != codeNoWitness {
+		if code != codeNoWitness && code != codeNoMatch && code != codeNoRoute {
 			failures++
 		}
 		bad[code] = append(bad[code], s)
@@ -128,11 +134,16 @@ func (d *digest) witness() []Finding {
 		if code == codeNoWitness {
 			continue
 		}
-		// A match that isn't met doesn't come and go; the rest may, once.
-		fixed := code == codeNoMatch || code == codeNoRoute
-		if fixed || good == 0 || failures > allowed(len(d.Witness)) {
+		// A match that isn't met doesn't come and go; the rest may, once. An
+		// app may have services that this route is not meant to carry.
+		unmatched := code == codeNoMatch || code == codeNoRoute
+		switch {
+		case unmatched && good > 0 && !slices.ContainsFunc(bad[code], func(s probe.Sample) bool { return through[s.Path] }):
+			findings = append(findings, found(codePartial, d.where(),
+				"the route takes some of the app's services only; not "+paths(bad[code]), "widen its match if that is not meant"))
+		case unmatched || good == 0 || failures > allowed(len(d.Witness)):
 			findings = append(findings, d.hop(code, bad[code], len(d.Witness)))
-		} else {
+		default:
 			findings = append(findings, d.transient(code, bad[code], len(d.Witness)))
 		}
 	}
@@ -141,11 +152,23 @@ func (d *digest) witness() []Finding {
 		if len(d.Witness) > 0 {
 			why = "the calls without the nonce carry no sign of an upstream (x-envoy-upstream-service-time), or came by the probe route"
 		}
-		findings = append(findings, found(codeNoWitness, d.where(),
-			"the probe proves a copy of the route, and nothing shows that users' calls take it: "+why,
-			"name a method that the app has, with its path: grpcmesh verify --path /PACKAGE.SERVICE/METHOD"))
+		findings = append(findings, d.noWitness(why))
 	}
 	return findings
+}
+
+func (d *digest) noWitness(why string) Finding {
+	return found(codeNoWitness, d.where(), "nothing shows that users' calls take the route under test: "+why,
+		"name a method that the app has, with its path: grpcmesh verify --path /PACKAGE.SERVICE/METHOD")
+}
+
+// paths lists where calls went, quoted.
+func paths(samples []probe.Sample) string {
+	names := make([]string, 0, len(samples))
+	for _, s := range samples {
+		names = append(names, fmt.Sprintf("%.200q", s.Path))
+	}
+	return some(names)
 }
 
 // hop words the Finding of one code.

@@ -21,6 +21,9 @@ func Judge(e Evidence) Result {
 		findings = d.judge(result.Proof)
 	}
 	result.Findings = order(findings)
+	if result.Findings == nil {
+		result.Findings = []Finding{} // "none" in JSON is an empty list
+	}
 	result.Verdict = Pass
 	if has(findings, Inconclusive) {
 		result.Verdict = Inconclusive

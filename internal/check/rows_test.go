@@ -110,6 +110,7 @@ func routeRows() []row {
 		{"a witness without upstream", witness(local(codes.OK, "")), Inconclusive, []string{"GM236"}},
 		{"Envoy answers the witness", witness(local(codes.Unimplemented, "")), Fail, []string{"GM203"}},
 		{"Envoy answers one witness", witness(witnessed(), local(codes.Unimplemented, ""), witnessed()), Fail, []string{"GM203"}},
+		{"Envoy answers for another service", witness(witnessed(), elsewhere(local(codes.Unimplemented, ""))), Pass, []string{"GM256"}},
 		{"Envoy answers everything", both(witness(local(codes.Unimplemented, "")), calls(repeat(9, local(codes.Unimplemented, "")))), Fail, []string{"GM202"}},
 		{"RBAC refuses the witness", witness(rbac), Fail, []string{"GM212"}},
 		{"RBAC refuses one witness", witness(rbac, witnessed()), Pass, []string{"GM250"}},
@@ -194,4 +195,10 @@ func sidecarRows() []row {
 		{"layer 4", both(count(0, 60, 0), each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Fail, []string{"GM220"}},
 		{"layer 4 that spreads", both(each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Pass, nil},
 	}
+}
+
+// elsewhere is the same answer to a call of another service.
+func elsewhere(s probe.Sample) probe.Sample {
+	s.Path = "/app.Other/Say"
+	return s
 }

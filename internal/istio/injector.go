@@ -216,8 +216,9 @@ func injects(injectors []Injector, namespace, pod map[string]string) (revisions 
 			revisions = append(revisions, inj.Revisions...)
 		}
 	}
-	if rev := namespace[revisionLabel]; rev != "" {
-		revisions = append(revisions, rev)
+	// Beside istio-injection the revision's label has no say (istio#43621).
+	if _, both := namespace[injectionLabel]; !both && namespace[revisionLabel] != "" {
+		revisions = append(revisions, namespace[revisionLabel])
 	}
 	return revisions, ok
 }

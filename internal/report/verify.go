@@ -12,17 +12,16 @@ import (
 
 // Verify is what a run of verify found, and its verdict.
 type Verify struct {
-	APIVersion string        `json:"apiVersion"`
-	Kind       string        `json:"kind"` // VerifyReport
-	Verdict    check.Verdict `json:"verdict"`
-	Address    string        `json:"address"`
-	Authority  string        `json:"authority"`
-	Target     string        `json:"target"`               // what is under test, in words
-	Identified string        `json:"identified,omitempty"` // the rung: route or sidecars
-	Result     check.Result  `json:"result"`
-	Witness    *Witness      `json:"witness,omitempty"`
-	Calls      int           `json:"calls"` // for telling pods apart
-	Dials      int           `json:"dials"` // connections that took
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"` // VerifyReport
+	Address    string `json:"address"`
+	Authority  string `json:"authority"`
+	Target     string `json:"target"`               // what is under test, in words
+	Identified string `json:"identified,omitempty"` // the rung: route or sidecars
+	check.Result
+	Witness *Witness `json:"witness,omitempty"`
+	Calls   int      `json:"calls"` // for telling pods apart
+	Dials   int      `json:"dials"` // connections that took
 }
 
 // Witness is the calls on the users' own route, without the probe's mark.
