@@ -109,7 +109,7 @@ func kill(ctx context.Context, h home.Home, s steps) (map[string]bool, error) {
 		}
 		for _, pid := range left {
 			if gone { // only those are left that came in by lab/run
-				unix.Kill(pid, unix.SIGKILL)
+				_ = unix.Kill(pid, unix.SIGKILL) // the next look tells whether it is gone
 			}
 		}
 		select {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -20,8 +21,8 @@ import (
 
 // launch writes all settings and credentials and starts the lab's first
 // process. It waits for nothing.
-func launch(h home.Home, made made) (home.State, error) {
-	sockets, err := listen()
+func launch(ctx context.Context, h home.Home, made made) (home.State, error) {
+	sockets, err := listen(ctx)
 	if err != nil {
 		return home.State{}, err
 	}
@@ -61,7 +62,7 @@ func launch(h home.Home, made made) (home.State, error) {
 	if err != nil {
 		return home.State{}, err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the lab writes to it by a descriptor of its own
 	self, err := os.Executable()
 	if err != nil {
 		return home.State{}, err
@@ -79,10 +80,10 @@ func launch(h home.Home, made made) (home.State, error) {
 }
 
 // listen opens the lab's ports on the machine's loopback.
-func listen() ([]*os.File, error) {
+func listen(ctx context.Context) ([]*os.File, error) {
 	var files []*os.File
 	for _, port := range []string{address.APIPort, address.GatewayPort, address.RegistryPort} {
-		listener, err := net.Listen("tcp", net.JoinHostPort(address.Loopback, port))
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address.Loopback, port))
 		if err != nil {
 			closeAll(files)
 			if errors.Is(err, unix.EADDRINUSE) {
@@ -91,7 +92,7 @@ func listen() ([]*os.File, error) {
 			return nil, err
 		}
 		file, err := listener.(*net.TCPListener).File()
-		listener.Close()
+		_ = listener.Close() // file is a duplicate and stays open
 		if err != nil {
 			closeAll(files)
 			return nil, err
@@ -103,7 +104,7 @@ func listen() ([]*os.File, error) {
 
 func closeAll(files []*os.File) {
 	for _, file := range files {
-		file.Close()
+		_ = file.Close()
 	}
 }
 
@@ -115,7 +116,7 @@ func welcome(h home.Home, s steps, made made) error {
 	}); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, `
+	_, _ = fmt.Fprintf(s.out, `
   export KUBECONFIG=%[1]s/.lab/kubeconfig PATH=%[1]s/.lab/bin:$PATH
   gateway   %[2]s        registry  %[3]s (lab/push NAME BINARY)
   inside    lab/run COMMAND…       away      lab/down

@@ -34,13 +34,13 @@ func push(ctx context.Context, arguments []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	if err := mesh.BuildProgram(folder, program, ""); err != nil {
 		return err
 	}
 	if err := image.Push(ctx, address.Registry(), name, folder); err != nil {
 		return fmt.Errorf("%w; is the lab up?", err)
 	}
-	fmt.Fprintf(out, "lab: pushed %s\n", name)
+	_, _ = fmt.Fprintf(out, "lab: pushed %s\n", name)
 	return nil
 }

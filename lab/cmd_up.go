@@ -27,7 +27,7 @@ type steps struct {
 }
 
 func (s steps) say(format string, values ...any) {
-	fmt.Fprintf(s.out, "lab: %6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, values...))
+	_, _ = fmt.Fprintf(s.out, "lab: %6.1fs  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, values...))
 }
 
 // up brings the machine's lab to what the arguments ask, from wherever it is.
@@ -45,7 +45,7 @@ func up(ctx context.Context, h home.Home, arguments []string, out io.Writer) err
 	}
 	defer release()
 	s := steps{out: out, began: time.Now()}
-	if err := portsFree(h); err != nil {
+	if err := portsFree(ctx, h); err != nil {
 		return err
 	}
 	made, err := makeParts(ctx, h, out)
@@ -90,12 +90,12 @@ func whyAnew(state home.State, build string, options option.Options) string {
 
 // portsFree tells of a taken port before minutes go into compiling. A lab that
 // is up holds the ports itself.
-func portsFree(h home.Home) error {
+func portsFree(ctx context.Context, h home.Home) error {
 	inits, err := h.Inits()
 	if err != nil || len(inits) > 0 {
 		return err
 	}
-	sockets, err := listen()
+	sockets, err := listen(ctx)
 	closeAll(sockets)
 	return err
 }
@@ -129,7 +129,7 @@ func settle(ctx context.Context, h home.Home, s steps, made made, state home.Sta
 
 // start starts a lab from nothing running.
 func start(ctx context.Context, h home.Home, s steps, made made, options option.Options) error {
-	state, err := launch(h, made)
+	state, err := launch(ctx, h, made)
 	if err != nil {
 		return err
 	}

@@ -31,13 +31,15 @@ func dispatch(arguments []string) error {
 		return errors.New("which: up, down, run or push? Start the lab with lab/up")
 	}
 	// iptables and ip are administrators' programs; not every PATH has them.
-	os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin"); err != nil {
+		return err
+	}
 	verb, rest := arguments[0], arguments[1:]
 	switch verb {
 	case home.InsideInit:
-		return node.Init(rest[0])
+		return node.Init(rest[0], [3]*os.File{os.Stdin, os.Stdout, os.Stderr})
 	case node.InsideNode:
-		return node.Run(rest[0])
+		return node.Run(rest[0], os.Stderr)
 	}
 	h, err := home.Find(os.Getenv("LAB_FOLDER"))
 	if err != nil {

@@ -5,6 +5,7 @@ package address
 
 import "net"
 
+// Hosts, ports, networks and names of a lab, the same for every one.
 const (
 	Loopback = "127.0.0.1"
 

@@ -21,7 +21,7 @@ func OfMachine() (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	plan, err := ReadPlan(file)
 	if err == nil && len(plan.Hierarchies) == 0 {
 		err = errors.New("no control groups are mounted on this machine; mount them under /sys/fs/cgroup")
@@ -127,7 +127,7 @@ func removeTree(folder string) error {
 // members lists the processes in a folder and below it.
 func members(folder string) string {
 	var all []string
-	filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Name() == "cgroup.procs" {
 			if data, err := os.ReadFile(path); err == nil {
 				all = append(all, strings.Fields(string(data))...)

@@ -24,14 +24,14 @@ func (h Home) Acquire(progress io.Writer) (release func(), err error) {
 	}
 	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		fmt.Fprintf(progress, "lab: another lab/up or lab/down is at work; waiting for it (lock %s)\n", h.Lock())
+		_, _ = fmt.Fprintf(progress, "lab: another lab/up or lab/down is at work; waiting for it (lock %s)\n", h.Lock())
 		for err = unix.EINTR; errors.Is(err, unix.EINTR); {
 			err = unix.Flock(int(file.Fd()), unix.LOCK_EX)
 		}
 	}
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, fmt.Errorf("locking %s: %w", h.Lock(), err)
 	}
-	return func() { file.Close() }, nil
+	return func() { _ = file.Close() }, nil
 }

@@ -68,7 +68,7 @@ func TestBuildPushPull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer content.Close()
+	defer func() { _ = content.Close() }()
 	var lines []string
 	for archive := tar.NewReader(content); ; {
 		entry, err := archive.Next()

@@ -45,7 +45,7 @@ func needed(path string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the libraries of %s: %w", path, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	names, err := file.ImportedLibraries()
 	if err != nil {
 		return nil, fmt.Errorf("the libraries of %s: %w", path, err)
@@ -80,7 +80,7 @@ func findLibrary(name string, machine elf.Machine) (string, error) {
 			// A machine may hold libraries of other processors too.
 			if file, err := elf.Open(match); err == nil {
 				same := file.Machine == machine
-				file.Close()
+				_ = file.Close()
 				if same {
 					return match, nil
 				}

@@ -90,7 +90,7 @@ func (c *Client) send(ctx context.Context, method, path, kind string, body []byt
 		return nil, err
 	}
 	if response.StatusCode >= 300 {
-		defer response.Body.Close()
+		defer func() { _ = response.Body.Close() }()
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 2000))
 		return nil, &StatusError{Method: method, Path: path, Code: response.StatusCode, Body: string(text)}
 	}
@@ -103,7 +103,7 @@ func (c *Client) Get(ctx context.Context, path string, target any) error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if target == nil {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (c *Client) Watch(ctx context.Context, path string, each func(object []byte
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	events := json.NewDecoder(bufio.NewReader(response.Body))
 	for {
 		var event struct {

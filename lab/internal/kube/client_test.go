@@ -67,7 +67,9 @@ func serve(t *testing.T, handler http.HandlerFunc) *kube.Client {
 func TestCertificatesServeBothSides(t *testing.T) {
 	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		subject := r.TLS.PeerCertificates[0].Subject
-		json.NewEncoder(w).Encode(map[string]string{"user": subject.CommonName, "group": subject.Organization[0]})
+		if err := json.NewEncoder(w).Encode(map[string]string{"user": subject.CommonName, "group": subject.Organization[0]}); err != nil {
+			t.Error(err)
+		}
 	})
 	var got struct{ User, Group string }
 	if err := client.Get(t.Context(), "/whoami", &got); err != nil {
@@ -107,9 +109,11 @@ func TestRefusalTellsRequestAndReason(t *testing.T) {
 }
 
 func TestWatchPassesWhatIsAndWhatChanges(t *testing.T) {
-	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		for _, kind := range []string{"ADDED", "MODIFIED", "BOOKMARK", "DELETED", "ADDED"} {
-			fmt.Fprintf(w, `{"type":%q,"object":{"was":%q}}`+"\n", kind, kind)
+			if _, err := fmt.Fprintf(w, `{"type":%q,"object":{"was":%q}}`+"\n", kind, kind); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	var seen []string

@@ -86,10 +86,10 @@ func Healthy(ctx context.Context, client *kube.Client, o option.Options) error {
 			Status struct{ AvailableReplicas, UpdatedReplicas int }
 		}
 		if err := client.Get(ctx, "/apis/apps/v1/namespaces/"+namespace+"/deployments/"+name, &deployment); err != nil {
-			return fmt.Errorf("Deployment %s: %w", key, err)
+			return fmt.Errorf("deployment %s: %w", key, err)
 		}
 		if deployment.Spec.Replicas != replicas || deployment.Status.AvailableReplicas < replicas || deployment.Status.UpdatedReplicas < replicas {
-			return fmt.Errorf("Deployment %s: %d of %d pods are available, %d wanted", key, deployment.Status.AvailableReplicas, deployment.Spec.Replicas, replicas)
+			return fmt.Errorf("deployment %s: %d of %d pods are available, %d wanted", key, deployment.Status.AvailableReplicas, deployment.Spec.Replicas, replicas)
 		}
 	}
 	var service struct {
@@ -100,10 +100,10 @@ func Healthy(ctx context.Context, client *kube.Client, o option.Options) error {
 		}
 	}
 	if err := client.Get(ctx, "/api/v1/namespaces/istio-system/services/istio-ingressgateway", &service); err != nil {
-		return fmt.Errorf("Service istio-system/istio-ingressgateway: %w", err)
+		return fmt.Errorf("service istio-system/istio-ingressgateway: %w", err)
 	}
 	if ingress := service.Status.LoadBalancer.Ingress; len(ingress) != 1 || ingress[0].IP != address.GatewayBalancer {
-		return fmt.Errorf("Service istio-system/istio-ingressgateway has not its address %s yet", address.GatewayBalancer)
+		return fmt.Errorf("service istio-system/istio-ingressgateway has not its address %s yet", address.GatewayBalancer)
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ func balance(ctx context.Context, client *kube.Client, log io.Writer) {
 		// The server ends a watch every few minutes; that is no news, nor is
 		// the same trouble twice.
 		if text := err.Error(); !errors.Is(err, io.EOF) && ctx.Err() == nil && text != said {
-			fmt.Fprintf(log, "balancer: %v\n", err)
+			_, _ = fmt.Fprintf(log, "balancer: %v\n", err)
 			said = text
 		}
 		select {

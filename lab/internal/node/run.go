@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -32,13 +33,13 @@ const (
 const InsideNode = "inside-node"
 
 // Init is the lab's first process. It buries orphans, which containers leave
-// in numbers, starts the process that does the work and ends with it, and by
-// that ends everything.
-func Init(configPath string) error {
+// in numbers, starts the process that does the work, with the streams given,
+// and ends with it, and by that ends everything.
+func Init(configPath string, streams [3]*os.File) error {
 	// The path that lab/up started: os.Executable would ask /proc, which is
 	// still the machine's here and does not know this process's new number.
 	self := os.Args[0]
-	files := []*os.File{os.Stdin, os.Stdout, os.Stderr}
+	files := streams[:]
 	for fd := apiFile; fd <= registryFile; fd++ {
 		files = append(files, os.NewFile(uintptr(fd), "socket"))
 	}
@@ -46,8 +47,8 @@ func Init(configPath string) error {
 	if err != nil {
 		return err
 	}
-	for _, socket := range files[3:] {
-		socket.Close()
+	for _, socket := range files[len(streams):] {
+		_ = socket.Close()
 	}
 	for {
 		var status unix.WaitStatus
@@ -65,21 +66,22 @@ func Init(configPath string) error {
 }
 
 // Run makes the node's surroundings, starts the cluster's processes and serves
-// the loopback ports. It returns only when the lab cannot go on.
-func Run(configPath string) error {
+// the loopback ports. It says on log what becomes of the processes, and returns
+// only when the lab cannot go on.
+func Run(configPath string, log io.Writer) error {
 	c, err := Read(configPath)
 	if err != nil {
 		return err
 	}
-	if err := surroundings(); err != nil {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := surroundings(ctx); err != nil {
 		return err
 	}
 	client, err := kube.New(c.Path("kubeconfig"))
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	failed := make(chan error, 1)
 	fail := func(what string, err error) {
 		select {
@@ -87,16 +89,16 @@ func Run(configPath string) error {
 		default: // one failure is enough to end
 		}
 	}
-	if err := listeners(c, fail); err != nil {
+	if err := listeners(ctx, c, fail); err != nil {
 		return err
 	}
 	var workers sync.WaitGroup
 	for _, p := range components(c, client) {
-		workers.Go(func() { supervise(ctx, c, p, os.Stderr) })
+		workers.Go(func() { supervise(ctx, c, p, log) })
 	}
 	workers.Go(func() {
 		if dialled(net.JoinHostPort(address.Loopback, address.APIPort))(ctx) == nil {
-			balance(ctx, client, os.Stderr)
+			balance(ctx, client, log)
 		}
 	})
 	err = <-failed
@@ -105,14 +107,14 @@ func Run(configPath string) error {
 	return err
 }
 
-func surroundings() error {
+func surroundings(ctx context.Context) error {
 	if err := os.MkdirAll("/var/lib/cni", 0o755); err != nil {
 		return err
 	}
 	if err := space.Mounts([]string{"/run", "/var/log", "/var/lib/cni"}); err != nil {
 		return err
 	}
-	if output, err := exec.Command("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run/netns").CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(ctx, "mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run/netns").CombinedOutput(); err != nil {
 		return fmt.Errorf("the lab's own /run/netns: %w: %s", err, output)
 	}
 	plan, err := cgroup.OfMachine()
@@ -122,30 +124,30 @@ func surroundings() error {
 	if err := plan.Make(); err != nil {
 		return err
 	}
-	return space.Network(address.NodeNet)
+	return space.Network(ctx, address.NodeNet)
 }
 
 // listeners serves the three loopback ports of the machine, and the registry
 // on the lab's own loopback too, where containerd asks it.
-func listeners(c Config, fail func(what string, err error)) error {
+func listeners(ctx context.Context, c Config, fail func(what string, err error)) error {
 	outside := make([]net.Listener, 0, 3)
 	for fd := apiFile; fd <= registryFile; fd++ {
 		file := os.NewFile(uintptr(fd), "socket")
 		listener, err := net.FileListener(file)
-		file.Close()
+		_ = file.Close() // the listener has a duplicate
 		if err != nil {
 			return fmt.Errorf("the machine's socket %d: %w", fd, err)
 		}
 		outside = append(outside, listener)
 	}
-	inside, err := net.Listen("tcp", address.Registry())
+	inside, err := new(net.ListenConfig).Listen(ctx, "tcp", address.Registry())
 	if err != nil {
 		return err
 	}
 	api := net.JoinHostPort(address.Loopback, address.APIPort)
 	gateway := net.JoinHostPort(address.GatewayBalancer, address.GatewayPort)
-	go func() { fail("forwarding to the API server", serve.Forward(outside[0], api)) }()
-	go func() { fail("forwarding to the gateway", serve.Forward(outside[1], gateway)) }()
+	go func() { fail("forwarding to the API server", serve.Forward(ctx, outside[0], api)) }()
+	go func() { fail("forwarding to the gateway", serve.Forward(ctx, outside[1], gateway)) }()
 	go func() { fail("the registry", serve.Registry(c.Path("blobs"), inside, outside[2])) }()
 	return nil
 }

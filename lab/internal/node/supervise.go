@@ -15,14 +15,14 @@ import (
 func supervise(ctx context.Context, c Config, p component, log io.Writer) {
 	if p.await != nil {
 		if err := p.await(ctx); err != nil {
-			fmt.Fprintf(log, "%s: not started: %v\n", p.name, err)
+			_, _ = fmt.Fprintf(log, "%s: not started: %v\n", p.name, err)
 			return
 		}
 	}
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := runOnce(ctx, c, p)
-		fmt.Fprintf(log, "%s: ended after %s: %v\n", p.name, time.Since(began).Round(time.Millisecond), err)
+		_, _ = fmt.Fprintf(log, "%s: ended after %s: %v\n", p.name, time.Since(began).Round(time.Millisecond), err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
@@ -35,7 +35,7 @@ func runOnce(ctx context.Context, c Config, p component) error {
 	if err != nil {
 		return err
 	}
-	defer output.Close()
+	defer func() { _ = output.Close() }() // the component writes to it by a descriptor of its own
 	command := exec.CommandContext(ctx, p.command[0], p.command[1:]...)
 	command.Env = p.environment()
 	command.Dir = c.Run

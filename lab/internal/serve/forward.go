@@ -3,6 +3,7 @@
 package serve
 
 import (
+	"context"
 	"io"
 	"net"
 	"sync"
@@ -10,25 +11,26 @@ import (
 )
 
 // Forward passes every connection of listener on to target until the listener
-// is closed. The listener was opened in the machine's network and stays there;
-// target is reached in the network of this process.
-func Forward(listener net.Listener, target string) error {
+// is closed; after ctx has ended, no new connection to target is begun. The
+// listener was opened in the machine's network and stays there; target is
+// reached in the network of this process.
+func Forward(ctx context.Context, listener net.Listener, target string) error {
 	for {
 		outside, err := listener.Accept()
 		if err != nil {
 			return err
 		}
-		go pass(outside, target)
+		go pass(ctx, outside, target)
 	}
 }
 
-func pass(outside net.Conn, target string) {
-	defer outside.Close()
-	inside, err := net.DialTimeout("tcp", target, 5*time.Second)
+func pass(ctx context.Context, outside net.Conn, target string) {
+	defer func() { _ = outside.Close() }()
+	inside, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", target)
 	if err != nil {
 		return // as a load balancer without a living backend: it hangs up
 	}
-	defer inside.Close()
+	defer func() { _ = inside.Close() }()
 	var both sync.WaitGroup
 	both.Add(2)
 	go copyHalf(&both, inside, outside)
@@ -41,11 +43,11 @@ func pass(outside net.Conn, target string) {
 func copyHalf(both *sync.WaitGroup, to, from net.Conn) {
 	defer both.Done()
 	if _, err := io.Copy(to, from); err != nil {
-		to.Close()
-		from.Close()
+		_ = to.Close()
+		_ = from.Close()
 		return
 	}
 	if half, ok := to.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
+		_ = half.CloseWrite() // it fails only where the other end is gone
 	}
 }

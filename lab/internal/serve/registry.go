@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
 )
@@ -16,13 +17,17 @@ func Registry(folder string, listeners ...net.Listener) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	handler := registry.New(
-		registry.WithBlobHandler(registry.NewDiskBlobHandler(folder)),
-		registry.Logger(log.New(io.Discard, "", 0)),
-	)
+	server := &http.Server{
+		Handler: registry.New(
+			registry.WithBlobHandler(registry.NewDiskBlobHandler(folder)),
+			registry.Logger(log.New(io.Discard, "", 0)),
+		),
+		// Only the headers: a layer takes as long as it takes.
+		ReadHeaderTimeout: 10 * time.Second,
+	}
 	failed := make(chan error, len(listeners))
 	for _, listener := range listeners {
-		go func() { failed <- http.Serve(listener, handler) }()
+		go func() { failed <- server.Serve(listener) }()
 	}
 	return <-failed
 }

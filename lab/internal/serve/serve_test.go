@@ -14,7 +14,7 @@ func listen(t *testing.T) *net.TCPListener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { listener.Close() })
+	t.Cleanup(func() { _ = listener.Close() })
 	return listener.(*net.TCPListener)
 }
 
@@ -25,18 +25,20 @@ func TestForwardKeepsHalvesApart(t *testing.T) {
 		if err != nil {
 			return
 		}
-		defer connection.Close()
+		defer func() { _ = connection.Close() }()
 		// It answers only once it has seen the caller's end.
 		all, _ := io.ReadAll(connection)
-		connection.Write(append([]byte("got "), all...))
+		if _, err := connection.Write(append([]byte("got "), all...)); err != nil {
+			t.Error(err)
+		}
 	}()
 	ended := make(chan error, 1)
-	go func() { ended <- Forward(front, backend.Addr().String()) }()
+	go func() { ended <- Forward(t.Context(), front, backend.Addr().String()) }()
 	connection, err := net.Dial("tcp", front.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	if _, err := connection.Write([]byte("all of it")); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,9 @@ func TestForwardKeepsHalvesApart(t *testing.T) {
 	if answer, err := io.ReadAll(connection); err != nil || string(answer) != "got all of it" {
 		t.Errorf("got %q, %v", answer, err)
 	}
-	front.Close()
+	if err := front.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("ended by %v", err)
 	}
@@ -54,14 +58,16 @@ func TestForwardKeepsHalvesApart(t *testing.T) {
 
 func TestForwardHangsUpWithoutABackend(t *testing.T) {
 	gone := listen(t)
-	gone.Close()
+	if err := gone.Close(); err != nil {
+		t.Fatal(err)
+	}
 	front := listen(t)
-	go Forward(front, gone.Addr().String())
+	go func() { _ = Forward(t.Context(), front, gone.Addr().String()) }()
 	connection, err := net.Dial("tcp", front.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	if n, err := connection.Read(make([]byte, 1)); n != 0 || err == nil {
 		t.Errorf("read %d, %v; want an end", n, err)
 	}
@@ -76,12 +82,14 @@ func TestRegistryAnswersOnEveryListener(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		response.Body.Close()
+		_ = response.Body.Close()
 		if response.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", listener.Addr(), response.Status)
 		}
 	}
-	outside.Close()
+	if err := outside.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-ended; err == nil {
 		t.Error("a lost listener went unnoticed")
 	}

@@ -23,7 +23,7 @@ func Start(path string, arguments []string, log *os.File, files []*os.File) (*os
 	if err != nil {
 		return nil, err
 	}
-	defer null.Close()
+	defer func() { _ = null.Close() }()
 	process, err := os.StartProcess(path, append([]string{path}, arguments...), &os.ProcAttr{
 		Dir:   "/",
 		Env:   os.Environ(),

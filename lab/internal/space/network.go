@@ -3,6 +3,7 @@
 package space
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,7 +13,7 @@ import (
 // Network gives the calling process's empty network namespace an interface
 // with the node's address, a default route (which kubelet and the API server
 // look for to learn their address) and forwarding between pods.
-func Network(node string) error {
+func Network(ctx context.Context, node string) error {
 	for _, step := range [][]string{
 		{"link", "set", "lo", "up"},
 		// A bridge with nothing on it: kernels without the dummy driver have it.
@@ -21,7 +22,7 @@ func Network(node string) error {
 		{"link", "set", "node0", "up"},
 		{"route", "add", "default", "dev", "node0"},
 	} {
-		if output, err := exec.Command("ip", step...).CombinedOutput(); err != nil {
+		if output, err := exec.CommandContext(ctx, "ip", step...).CombinedOutput(); err != nil {
 			return fmt.Errorf("the lab's network: ip %s: %w: %s", strings.Join(step, " "), err, strings.TrimSpace(string(output)))
 		}
 	}
