@@ -131,18 +131,10 @@ var errNotLive = errors.New("the gateway did not take up the probe route in time
 func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	r.nonce = probe.NewNonce()
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
-	route, err := r.t.mesh.AddProbe(ctx, istio.ProbeSpec{Under: r.t.vs, Rule: r.t.rule,
-		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(), TTL: r.o.timeout + probeGrace})
-	if route.Name != "" {
-		defer func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
-			defer cancel()
-			if err := r.t.mesh.RemoveProbe(ctx, route); err != nil {
-				r.o.say("warning    %s", err)
-			}
-		}()
-	}
-	if err != nil {
+	spec := istio.ProbeSpec{Under: r.t.vs, Rule: r.t.rule,
+		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(), TTL: r.o.timeout + probeGrace}
+	defer removeProbe(ctx, r.t.mesh, spec.Route(), r.o.say)
+	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {
 		return err
 	}
 	if err := r.awaitProbe(ctx); err != nil {
@@ -222,11 +214,10 @@ func (r *run) witness(ctx context.Context, e *check.Evidence) {
 	})
 	e.WitnessWhy = why
 	for _, c := range calls {
-		s, err := r.call(ctx, c)
-		if err != nil {
+		if ctx.Err() != nil {
 			return
 		}
-		e.Witness = append(e.Witness, s)
+		e.Witness = append(e.Witness, plainCall(ctx, r.conn, c))
 	}
 }
 

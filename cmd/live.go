@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -115,21 +116,24 @@ func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 		return nil, err
 	}
 	l.nonce = probe.NewNonce()
-	route, err := x.mesh.AddProbe(ctx, istio.ProbeSpec{
-		Under: vs, Rule: istio.RuleUnderTest(vs),
-		Header: probe.HeaderNonce, Nonce: l.nonce, Stamps: stamps(), TTL: x.o.timeout + probeGrace,
-	})
-	remove = func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
-		defer cancel()
-		if err := x.mesh.RemoveProbe(ctx, route); err != nil {
-			x.o.say("warning    %s", err)
-		}
-	}
-	if err != nil && route.Name != "" {
+	spec := istio.ProbeSpec{Under: vs, Rule: istio.RuleUnderTest(vs),
+		Header: probe.HeaderNonce, Nonce: l.nonce, Stamps: stamps(), TTL: x.o.timeout + probeGrace}
+	remove = func() { removeProbe(ctx, x.mesh, spec.Route(), x.o.say) }
+	if err := x.mesh.AddProbe(ctx, spec); err != nil {
 		remove()
+		return nil, err
 	}
-	return remove, err
+	return remove, nil
+}
+
+// removeProbe takes the probe route away, also after the run's context has
+// ended.
+func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, say func(string, ...any)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	if err := mesh.RemoveProbe(ctx, route); err != nil {
+		say("warning    %s", err)
+	}
 }
 
 func (l *liveCheck) all(ctx context.Context, pods []corev1.Pod) error {
@@ -196,7 +200,7 @@ func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, er
 	}
 	defer func() { _ = conn.Close() }()
 	for range goodCalls {
-		s := conn.Call(ctx, probe.Call{Path: l.path})
+		s := plainCall(ctx, conn, probe.Call{Path: l.path})
 		if why := notUpstream(s); why != "" {
 			return why, nil
 		}
@@ -209,6 +213,19 @@ func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, er
 		}
 	}
 	return "", nil
+}
+
+// plainCall makes a call by the users' route. An app that refuses a method may
+// answer before the gateway has seen the request's end, and the gateway's Envoy
+// then leaves out the mark by which its upstream's answers are known; so a
+// refusal without the mark is asked again, a few times.
+func plainCall(ctx context.Context, conn *probe.Conn, call probe.Call) probe.Sample {
+	const tries = 5
+	s := conn.Call(ctx, call)
+	for i := 1; i < tries && s.Code == codes.Unimplemented && !s.Upstream && !s.NoAnswer && s.Message != ""; i++ {
+		s = conn.Call(ctx, call)
+	}
+	return s
 }
 
 // notUpstream is why a call by the users' route did not come through, or "".

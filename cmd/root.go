@@ -33,7 +33,7 @@ func Execute(ctx context.Context, args []string, streams IO) int {
 	klog.SetOutput(io.Discard) // client-go's own chatter; what matters comes back as an error
 	klog.LogToStderr(false)
 	parsed := false
-	root := newRoot(streams, &parsed)
+	root := newRoot(streams, &parsed) //nolint:contextcheck // cobra hands the context to each run
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !parsed {

@@ -135,7 +135,8 @@ func (d *digest) identify(s probe.Sample) {
 // answered takes one call of the sidecars rung: it went the users' own way,
 // and says only whether it got through.
 func (d *digest) answered(s probe.Sample) {
-	if code := d.witnessCode(s); code != "" {
+	// Whether a premature answer was the app's, its sidecar's counter tells.
+	if code := d.witnessCode(s); code != "" && !premature(s) {
 		d.fail(code, s)
 		return
 	}

@@ -49,19 +49,19 @@ func (m *Mesh) Get(ctx context.Context, id manifest.ID) (*plan.State, error) {
 }
 
 // Apply implements k8s.Applier for Gateway and VirtualService.
-func (m *Mesh) Apply(ctx context.Context, obj manifest.Object, resourceVersion string, dryRun bool) (*plan.State, error) {
+func (m *Mesh) Apply(ctx context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
 	api := m.client.NetworkingV1alpha3()
 	switch ac := obj.Apply.(type) {
 	case *netac.GatewayApplyConfiguration:
 		if resourceVersion != "" {
 			ac.WithResourceVersion(resourceVersion)
 		}
-		return k8s.StateOf(api.Gateways(obj.Namespace).Apply(ctx, ac, k8s.ApplyOptions(dryRun)))
+		return k8s.StateOf(api.Gateways(obj.Namespace).Apply(ctx, ac, opts))
 	case *netac.VirtualServiceApplyConfiguration:
 		if resourceVersion != "" {
 			ac.WithResourceVersion(resourceVersion)
 		}
-		return k8s.StateOf(api.VirtualServices(obj.Namespace).Apply(ctx, ac, k8s.ApplyOptions(dryRun)))
+		return k8s.StateOf(api.VirtualServices(obj.Namespace).Apply(ctx, ac, opts))
 	}
 	return nil, fmt.Errorf("%s: no such kind here", obj.ID)
 }

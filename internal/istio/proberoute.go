@@ -41,30 +41,37 @@ type ProbeSpec struct {
 	TTL    time.Duration     // after this, by the server's clock, anyone may sweep it
 }
 
+// Route is the name that the probe route of this run will have. It is drawn
+// before the route is made, so that it can be removed even where the answer to
+// its creation was lost.
+func (s ProbeSpec) Route() ProbeRoute {
+	return ProbeRoute{Namespace: s.Under.Namespace, Name: "grpcmesh-probe-" + s.Nonce[:min(10, len(s.Nonce))]}
+}
+
 // AddProbe creates the probe route, then sweeps those of the namespace whose
 // run must be over: the server's own time of creation is the clock, so a
 // client's wrong one has no effect. A route within its time is left alone: a
-// rival run may be using it.
-func (m *Mesh) AddProbe(ctx context.Context, spec ProbeSpec) (ProbeRoute, error) {
+// rival run may be using it. Whatever it returns, the caller owes a
+// RemoveProbe: a creation that failed here may have succeeded there.
+func (m *Mesh) AddProbe(ctx context.Context, spec ProbeSpec) error {
 	api := m.client.NetworkingV1alpha3().VirtualServices(spec.Under.Namespace)
 	made, err := api.Create(ctx, probeRoute(spec), metav1.CreateOptions{FieldManager: manifest.FieldManager})
 	if err != nil {
-		return ProbeRoute{}, fmt.Errorf("adding the probe route in namespace %s: %w", spec.Under.Namespace, err)
+		return fmt.Errorf("adding the probe route in namespace %s: %w", spec.Under.Namespace, err)
 	}
-	route := ProbeRoute{made.Namespace, made.Name}
 	list, err := api.List(ctx, metav1.ListOptions{LabelSelector: probeLabel})
 	if err != nil {
-		return route, fmt.Errorf("looking for probe routes left behind: %w", err)
+		return fmt.Errorf("looking for probe routes left behind: %w", err)
 	}
 	for _, vs := range list.Items {
 		if !expired(vs, made.CreationTimestamp.Time) {
 			continue
 		}
 		if err := m.remove(ctx, ProbeRoute{vs.Namespace, vs.Name}); err != nil {
-			return route, err
+			return err
 		}
 	}
-	return route, nil
+	return nil
 }
 
 // RemoveProbe deletes the probe route; one that is gone already is fine.
@@ -103,10 +110,10 @@ func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
 	}
 	vs := &clientnet.VirtualService{
 		ObjectMeta: metav1.ObjectMeta{
-			GenerateName: "grpcmesh-probe-",
-			Namespace:    under.Namespace,
-			Labels:       map[string]string{manifest.ManagedBy: manifest.FieldManager, probeLabel: "true"},
-			Annotations:  map[string]string{probeTTL: strconv.Itoa(int(spec.TTL.Seconds()))},
+			Name:        spec.Route().Name,
+			Namespace:   under.Namespace,
+			Labels:      map[string]string{manifest.ManagedBy: manifest.FieldManager, probeLabel: "true"},
+			Annotations: map[string]string{probeTTL: strconv.Itoa(int(spec.TTL.Seconds()))},
 		},
 	}
 	vs.Spec.Hosts = under.Spec.Hosts

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
@@ -83,8 +84,8 @@ func requestTotal(body []byte, cluster string) (int, error) {
 					continue
 				}
 				n, err := strconv.Atoi(s.Value)
-				if err != nil {
-					return 0, fmt.Errorf("its rq_total is %q, no number", s.Value)
+				if err != nil || n < 0 || n > math.MaxInt-total { // what a pod answers is untrusted
+					return 0, fmt.Errorf("its rq_total is %q, no number of requests", s.Value)
 				}
 				total += n
 			}

@@ -19,24 +19,13 @@ import (
 type Applier interface {
 	// Get is the live object, or nil where there is none.
 	Get(ctx context.Context, id manifest.ID) (*plan.State, error)
-	// Apply sends the object by server-side apply, under the field manager
-	// grpcmesh and without force. A resourceVersion that is not empty must be
-	// the live object's. With dryRun the server answers what would be, and
-	// persists nothing.
-	Apply(ctx context.Context, obj manifest.Object, resourceVersion string, dryRun bool) (*plan.State, error)
+	// Apply sends the object by server-side apply. A resourceVersion that is
+	// not empty must be the live object's.
+	Apply(ctx context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error)
 }
 
 // Appliers finds the Applier of a kind.
 type Appliers map[string]Applier
-
-// ApplyOptions are the options of every server-side apply that grpcmesh sends.
-func ApplyOptions(dryRun bool) metav1.ApplyOptions {
-	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager}
-	if dryRun {
-		opts.DryRun = []string{metav1.DryRunAll}
-	}
-	return opts
-}
 
 // StateOf makes a plan's State of a typed object, or of the error that reading
 // it gave: not found is a nil State and no error.
@@ -67,18 +56,18 @@ func (c *Cluster) Get(ctx context.Context, id manifest.ID) (*plan.State, error) 
 }
 
 // Apply implements Applier for Namespace and Service.
-func (c *Cluster) Apply(ctx context.Context, obj manifest.Object, resourceVersion string, dryRun bool) (*plan.State, error) {
+func (c *Cluster) Apply(ctx context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
 	switch ac := obj.Apply.(type) {
 	case *coreac.NamespaceApplyConfiguration:
 		if resourceVersion != "" {
 			ac.WithResourceVersion(resourceVersion)
 		}
-		return StateOf(c.Core.CoreV1().Namespaces().Apply(ctx, ac, ApplyOptions(dryRun)))
+		return StateOf(c.Core.CoreV1().Namespaces().Apply(ctx, ac, opts))
 	case *coreac.ServiceApplyConfiguration:
 		if resourceVersion != "" {
 			ac.WithResourceVersion(resourceVersion)
 		}
-		return StateOf(c.Core.CoreV1().Services(obj.Namespace).Apply(ctx, ac, ApplyOptions(dryRun)))
+		return StateOf(c.Core.CoreV1().Services(obj.Namespace).Apply(ctx, ac, opts))
 	}
 	return nil, fmt.Errorf("%s: no such kind here", obj.ID)
 }
@@ -92,7 +81,11 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 		if err != nil {
 			return nil, readError(obj.ID, err)
 		}
-		dry, err := by[obj.Kind].Apply(ctx, obj, "", true)
+		opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager, DryRun: []string{metav1.DryRunAll}}
+		// What someone else made is never written to; forcing its dry run only
+		// shows in what it differs, instead of whose each field is.
+		opts.Force = live != nil && obj.Kind != "Namespace" && !manifest.Owned(live.Labels)
+		dry, err := by[obj.Kind].Apply(ctx, obj, "", opts)
 		if err != nil {
 			return nil, applyError(obj.ID, err, "would refuse")
 		}
@@ -105,12 +98,13 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 // first that fails. done is told each change after it was written. A plan cut
 // short is completed by running the same command again.
 func Carry(ctx context.Context, by Appliers, p plan.Plan, done func(plan.Change)) error {
+	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager}
 	for _, c := range p.Changes {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if c.Action == plan.Create || c.Action == plan.Update {
-			if _, err := by[c.ID.Kind].Apply(ctx, c.Object, c.ResourceVersion, false); err != nil {
+			if _, err := by[c.ID.Kind].Apply(ctx, c.Object, c.ResourceVersion, opts); err != nil {
 				return applyError(c.ID, err, "refused")
 			}
 		}

@@ -104,7 +104,7 @@ func (c *Cluster) tryPort(ctx context.Context, pod *corev1.Pod, port int, speaks
 	case ok:
 		return true, "gRPC", nil
 	case err != nil:
-		return false, "no answer", nil //nolint:nilerr // a port that doesn't answer is what this looks for
+		return false, "no answer", nil // a port that does not answer is what this looks for
 	}
 	return false, "not gRPC", nil
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
@@ -64,7 +66,11 @@ func (c *Cluster) Forward(ctx context.Context, namespace, pod string, port int) 
 	select {
 	case r := <-done:
 		if r.err != nil {
-			return nil, fmt.Errorf("port-forward to %s/%s: %w", namespace, pod, r.err)
+			err := fmt.Errorf("port-forward to %s/%s: %w", namespace, pod, r.err)
+			if strings.Contains(r.err.Error(), "is forbidden") { // the upgrade keeps only the text of the refusal
+				return nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods/portforward"}, pod, err)
+			}
+			return nil, err
 		}
 		return r.conn, nil
 	case <-ctx.Done():

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// ErrNoReflection: the server answers, but offers no gRPC reflection.
+// ErrNoReflection says that the server answers, but offers no gRPC reflection.
 var ErrNoReflection = errors.New("the server offers no gRPC reflection")
 
 // Bounds on what reflection may cost.

@@ -96,7 +96,7 @@ func (v *Verify) Text(w io.Writer) error {
 func (v *Verify) sentence() string {
 	switch v.Verdict {
 	case check.Pass:
-		return fmt.Sprintf("requests on one connection are balanced over %s", count(v.Result.Coverage.Seen, "pod"))
+		return fmt.Sprintf("requests on one connection are balanced over %s", count(v.Coverage.Seen, "pod"))
 	case check.Fail:
 		return "see the first finding"
 	case check.Inconclusive:
@@ -109,11 +109,11 @@ func (v *Verify) table(b *strings.Builder) {
 	const bar = 30
 	width := len("POD")
 	name := func(e check.Endpoint) string { return Clean(cmp.Or(e.Pod, e.Address)) }
-	for _, c := range v.Result.PerEndpoint {
+	for _, c := range v.PerEndpoint {
 		width = max(width, utf8.RuneCountInString(name(c.Endpoint)))
 	}
 	fmt.Fprintf(b, "%-*s  %7s  %6s  %8s\n", width, "POD", "CALLS", "SHARE", "EXPECTED")
-	for _, c := range v.Result.PerEndpoint {
+	for _, c := range v.PerEndpoint {
 		fmt.Fprintf(b, "%-*s  %7d  %5.1f%%  %7.1f%%  %s\n", width, name(c.Endpoint), c.Calls, c.Share*100, c.Endpoint.Share*100,
 			strings.Repeat("=", int(c.Share*bar+0.5)))
 	}

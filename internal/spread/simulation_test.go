@@ -18,7 +18,7 @@ func TestFalseAlarms(t *testing.T) {
 	bound := binomialBound(simRuns, simAlpha, 1e-6)
 	for _, shares := range [][]float64{Equal(2), Equal(3), Equal(10), {0.9, 0.1}, {0.5, 0.3, 0.15, 0.05}} {
 		var unseen, stuck, dominance int
-		rng := rand.New(rand.NewPCG(1, uint64(len(shares)))) //nolint:gosec // a seeded simulation
+		rng := rand.New(rand.NewPCG(1, uint64(len(shares))))
 		for range simRuns {
 			if !covered(rng, shares, Needed(shares, simAlpha)) {
 				unseen++
@@ -40,7 +40,7 @@ func TestFalseAlarms(t *testing.T) {
 
 // TestPower: with the faults that the tests are for, they nearly always alarm.
 func TestPower(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // a seeded simulation
+	rng := rand.New(rand.NewPCG(7, 7))
 	tripled := func(k int) []float64 { // endpoint 0 has four times the odds
 		shares := Equal(k)
 		p := shares[0]

@@ -51,7 +51,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if port == "" {
 		port = "50051"
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort("", port))
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", port))
 	if err != nil {
 		return fmt.Errorf("listening on PORT %s: %w", port, err)
 	}

@@ -31,7 +31,7 @@ func start(t *testing.T, healthy bool) (*grpc.ClientConn, func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { connection.Close() })
+	t.Cleanup(func() { _ = connection.Close() })
 	return connection, func() error { cancel(); return <-ended }
 }
 

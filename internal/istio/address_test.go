@@ -1,0 +1,113 @@
+package istio
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+func TestDestinations(t *testing.T) {
+	for _, tc := range []struct {
+		name, routes string
+		want         []Destination
+	}{
+		{"a bare name is of the route's namespace", "{destination: {host: server}}", []Destination{{"test", "server", 0, "", 1}}},
+		{"one with a weight", "{destination: {host: server}, weight: 100}", []Destination{{"test", "server", 0, "", 1}}},
+		{"a port and a subset", "{destination: {host: server, subset: v1, port: {number: 8000}}}", []Destination{{"test", "server", 8000, "v1", 1}}},
+		{"with its namespace", "{destination: {host: server.shop}}", []Destination{{"shop", "server", 0, "", 1}}},
+		{"with svc", "{destination: {host: server.shop.svc}}", []Destination{{"shop", "server", 0, "", 1}}},
+		{"in full", "{destination: {host: server.shop.svc.cluster.local}}", []Destination{{"shop", "server", 0, "", 1}}},
+		{"in a cluster of another domain", "{destination: {host: server.shop.svc.corp.example}}", []Destination{{"shop", "server", 0, "", 1}}},
+		{"weights", "{destination: {host: a}, weight: 3}, {destination: {host: b}, weight: 1}", []Destination{{"test", "a", 0, "", 0.75}, {"test", "b", 0, "", 0.25}}},
+		{"a weight of 0 gets nothing", "{destination: {host: a}, weight: 100}, {destination: {host: b}}", []Destination{{"test", "a", 0, "", 1}}},
+		{"several without weights", "{destination: {host: a}}, {destination: {host: b}}", nil},
+		{"none", "", nil},
+	} {
+		got, err := Destinations(ruleOf(t, tc.routes), "test")
+		if err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+	for _, host := range []string{"api.example.com", "server.shop.svcs", "a.b.cluster.local"} {
+		got, err := Destinations(ruleOf(t, "{destination: {host: "+host+"}}"), "test")
+		if err == nil || len(got) != 0 || !strings.Contains(err.Error(), host) {
+			t.Errorf("%s: %v, %v; want an error that names it", host, got, err)
+		}
+	}
+}
+
+func TestSticky(t *testing.T) {
+	for _, tc := range []struct{ policy, want string }{
+		{"", ""},
+		{"connectionPool: {http: {http2MaxRequests: 1}}", ""},
+		{"loadBalancer: {simple: LEAST_REQUEST}", ""},
+		{"loadBalancer: {simple: PASSTHROUGH}", ""},
+		{"loadBalancer: {consistentHash: {httpHeaderName: x-user}}", "consistent hashing on header x-user"},
+		{"loadBalancer: {consistentHash: {httpCookie: {name: session, ttl: 0s}}}", "consistent hashing on cookie session"},
+		{"loadBalancer: {consistentHash: {useSourceIp: true}}", "consistent hashing on the client's address"},
+		{"loadBalancer: {consistentHash: {httpQueryParameterName: q}}", "consistent hashing on query parameter q"},
+	} {
+		var dr clientnet.DestinationRule
+		if err := yaml.Unmarshal([]byte("spec: {host: server, trafficPolicy: {"+tc.policy+"}}"), &dr); err != nil {
+			t.Fatal(err)
+		}
+		if got := sticky(dr.Spec.TrafficPolicy); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.policy, got, tc.want)
+		}
+	}
+	if got := sticky(nil); got != "" {
+		t.Errorf("no policy: %q", got)
+	}
+}
+
+func TestAddressesOf(t *testing.T) {
+	svc := labService(t)
+	svc.Spec.ExternalIPs = []string{"198.51.100.7"}
+	svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{Hostname: "lb.example.com"})
+	got := addressesOf(svc)
+	for _, a := range []string{"10.96.34.60", "198.51.100.7", "10.99.0.1", "lb.example.com", "istio-ingressgateway.istio-system",
+		"istio-ingressgateway.istio-system.svc", "istio-ingressgateway.istio-system.svc.cluster.local"} {
+		if !slices.Contains(got, a) {
+			t.Errorf("%s is missing in %v", a, got)
+		}
+	}
+	headless := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "h", Namespace: "n"}, Spec: corev1.ServiceSpec{ClusterIP: "None", ClusterIPs: []string{"None"}}}
+	if got := addressesOf(headless); !slices.Equal(got, []string{"h.n", "h.n.svc", "h.n.svc.cluster.local"}) {
+		t.Errorf("a headless Service: %v; want its names alone", got)
+	}
+}
+
+func TestOwner(t *testing.T) {
+	svc := labService(t)
+	in := Ingress{Namespace: svc.Namespace, Service: svc.Name}
+	o := owner([]Ingress{{Namespace: "other", Service: svc.Name}, in}, svc, svc.Spec.Ports[3])
+	if o.Ingress == nil || o.Ingress.String() != in.String() || o.Service != nil || o.Number != 8000 {
+		t.Errorf("the gateway's own port: %+v", o)
+	}
+	o = owner([]Ingress{{Namespace: "other", Service: svc.Name}}, svc, svc.Spec.Ports[3])
+	if o.Ingress != nil || o.Service != svc || o.Port.Port != 8000 {
+		t.Errorf("a Service that is no gateway: %+v", o)
+	}
+}
+
+func TestResolveAddress(t *testing.T) {
+	for _, ip := range []string{"203.0.113.10", "2001:db8::1"} {
+		if got := Resolve(t.Context(), ip); !slices.Equal(got, []string{ip}) {
+			t.Errorf("Resolve(%s) = %v", ip, got)
+		}
+	}
+	got := Resolve(t.Context(), "localhost")
+	if !slices.ContainsFunc(got, func(a string) bool { return net.ParseIP(a).IsLoopback() }) {
+		t.Errorf("Resolve(localhost) = %v, want a loopback address", got)
+	}
+}

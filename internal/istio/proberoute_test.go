@@ -1,0 +1,142 @@
+package istio
+
+import (
+	"flag"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	networking "istio.io/api/networking/v1alpha3"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+// under is a route with everything that a probe route must copy, and much that
+// it must not.
+const under = `
+spec:
+  hosts: [greeter.example.com, "*.example.org"]
+  gateways: [mesh, edge/grpc, grpc]
+  exportTo: ["."]
+  http:
+  - name: canary
+    match: [{uri: {prefix: /helloworld.Greeter/}}]
+    retries: {attempts: 7, retryOn: unavailable}
+    timeout: 1s
+    fault: {abort: {httpStatus: 503, percentage: {value: 100}}}
+    mirror: {host: shadow}
+    headers: {request: {set: {x-team: a}}}
+    route:
+    - {destination: {host: server, subset: v1, port: {number: 8000}}, weight: 90}
+    - {destination: {host: server, subset: v2, port: {number: 8000}}, weight: 10, headers: {response: {set: {x-version: v2}}}}
+`
+
+func TestProbeRoute(t *testing.T) {
+	vs := service(t, "test", "server", under)
+	before := vs.DeepCopy()
+	got := probeRoute(ProbeSpec{
+		Under: vs, Rule: RuleUnderTest(vs), Header: "x-grpcmesh-probe", Nonce: "0123456789abcdef",
+		Stamps: map[string]string{"x-grpcmesh-backend": "%UPSTREAM_REMOTE_ADDRESS%", "x-grpcmesh-gateway": "%HOSTNAME%"},
+		TTL:    90 * time.Second,
+	})
+	const file = "../../testdata/golden/probe-route.yaml"
+	b, err := yaml.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(b)); diff != "" {
+		t.Errorf("%s (-want +got; if it is meant: go test ./internal/istio -update):\n%s", file, diff)
+	}
+	// A retry would hide what is looked for. Istio reads a policy that is there
+	// with 0 attempts as none, and one that is absent as its default of 2.
+	if r := got.Spec.Http[0].Retries; r == nil || r.Attempts != 0 {
+		t.Errorf("retries = %v, want a policy of 0 attempts", r)
+	}
+	a, err := yaml.Marshal(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = yaml.Marshal(vs); err != nil || string(a) != string(b) {
+		t.Errorf("the route under test was altered (%v):\n%s\nto\n%s", err, a, b)
+	}
+}
+
+func TestExpired(t *testing.T) {
+	made := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ours := map[string]string{"app.kubernetes.io/managed-by": "grpcmesh", probeLabel: "true"}
+	for _, tc := range []struct {
+		name   string
+		labels map[string]string
+		ttl    string
+		after  time.Duration
+		want   bool
+	}{
+		{"within its time", ours, "120", 119 * time.Second, false},
+		{"at its end", ours, "120", 120 * time.Second, false},
+		{"after", ours, "120", 121 * time.Second, true},
+		{"made just now", ours, "120", 0, false},
+		{"made after, by a clock that was set back", ours, "120", -time.Hour, false},
+		{"no time to live", ours, "", 24 * time.Hour, false},
+		{"one that can't be read", ours, "2m", 24 * time.Hour, false},
+		{"someone else's", map[string]string{probeLabel: "true"}, "120", 24 * time.Hour, false},
+	} {
+		vs := &clientnet.VirtualService{ObjectMeta: metav1.ObjectMeta{Labels: tc.labels, CreationTimestamp: metav1.NewTime(made)}}
+		if tc.ttl != "" {
+			vs.Annotations = map[string]string{probeTTL: tc.ttl}
+		}
+		if got := expired(vs, made.Add(tc.after)); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
+
+// TestProbeRouteOutlivesItsRun: what probeRoute writes, expired reads.
+func TestProbeRouteOutlivesItsRun(t *testing.T) {
+	vs := service(t, "test", "server", under)
+	made := probeRoute(ProbeSpec{Under: vs, Rule: RuleUnderTest(vs), Header: "h", Nonce: "n", TTL: 2 * time.Minute})
+	made.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	if expired(made, made.CreationTimestamp.Add(2*time.Minute-time.Second)) {
+		t.Error("it would be swept within its run's time")
+	}
+	if !expired(made, made.CreationTimestamp.Add(2*time.Minute+time.Second)) {
+		t.Error("it would never be swept")
+	}
+}
+
+func TestRuleUnderTest(t *testing.T) {
+	for _, tc := range []struct{ name, rules, want string }{
+		{"none", "", ""},
+		{"the only one", "{name: a, route: [{destination: {host: x}}]}", "a"},
+		{"the catch-all, wherever it stands", "{name: a, match: [{uri: {prefix: /x}}], route: [{destination: {host: x}}]}, {name: b, route: [{destination: {host: x}}]}", "b"},
+		{"the first with a match", "{name: a, match: [{uri: {prefix: /x}}], route: [{destination: {host: x}}]}, {name: b, match: [{uri: {prefix: /y}}], route: [{destination: {host: x}}]}", "a"},
+		{"a redirect leads nowhere", "{name: a, redirect: {uri: /x}}", ""},
+		{"behind a redirect", "{name: a, redirect: {uri: /x}}, {name: b, match: [{uri: {prefix: /x}}], route: [{destination: {host: x}}]}", "b"},
+		{"a delegate leads nowhere", "{name: a, delegate: {name: x}}", ""},
+	} {
+		var got string
+		if rule := RuleUnderTest(service(t, "test", "server", "spec: {http: ["+tc.rules+"]}")); rule != nil {
+			got = rule.Name
+		}
+		if got != tc.want {
+			t.Errorf("%s: rule %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+func ruleOf(t testing.TB, routes string) *networking.HTTPRoute {
+	t.Helper()
+	return service(t, "test", "server", "spec: {http: [{route: ["+routes+"]}]}").Spec.Http[0]
+}
