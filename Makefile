@@ -1,0 +1,54 @@
+# make demo   the whole way on a real mesh, on this machine
+# make test   everything: lint, unit tests, end-to-end tests on the lab
+# LAB_FLAGS   are handed to lab/up, for instance LAB_FLAGS=--gateway-replicas=2
+
+SHELL         := /bin/bash
+CACHE         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/grpcmesh
+LINT_VERSION  := v2.15.0
+LINT          := $(CACHE)/tools/golangci-lint-$(LINT_VERSION)/golangci-lint
+VULN_VERSION  := v1.6.0
+UNIT          := ./cmd/... ./internal/... ./testdata/server/...
+NAMESPACE     := test
+
+.PHONY: build install test test-unit test-lab test-e2e lint vuln demo lab-up lab-down generate
+
+build: ## the binary, in bin/
+	go build -trimpath -o bin/grpcmesh ./cmd/grpcmesh
+
+install:
+	go install ./cmd/grpcmesh
+
+test: lint test-unit test-lab test-e2e
+
+test-unit:
+	go test -race $(UNIT)
+
+test-lab: ## the lab's own code; the lab need not be up
+	cd lab && go vet ./... && go test ./...
+
+# The lab is left as it was found: up if it was up, else away.
+test-e2e: build
+	@lab/run true >/dev/null 2>&1 && was=up || was=down; \
+	lab/up $(LAB_FLAGS) && go test -count=1 -timeout 20m -parallel 4 ./e2e/...; rc=$$?; \
+	[ $$was = up ] || lab/down || rc=1; \
+	exit $$rc
+
+lint: $(LINT)
+	go vet $(UNIT) ./e2e/...
+	$(LINT) run $(UNIT) ./e2e/...
+	cd lab && $(LINT) run ./...
+
+$(LINT):
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+vuln: ## needs the vulnerability database, which not every machine reaches
+	go run golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION) ./...
+
+lab-up:
+	lab/up $(LAB_FLAGS)
+
+lab-down:
+	lab/down
+
+demo: build lab-up
+	testdata/demo.sh $(NAMESPACE)

@@ -1,0 +1,208 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// cmdExits is `exits CODE COMMAND...`: the command ends with just that exit
+// code. Its output is there for stdout, stderr and cmp.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// cmdApply is `apply FILE...`: kubectl apply of files in which $VARIABLES are
+// the script's.
+func cmdApply(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: apply FILE...")
+	}
+	for _, file := range args {
+		text := os.Expand(ts.ReadFile(file), ts.Getenv)
+		cmd := exec.Command(root(".lab/bin/kubectl"), "apply", "-f", "-")
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+ts.Getenv("KUBECONFIG"))
+		cmd.Stdin = strings.NewReader(text)
+		out, err := cmd.CombinedOutput()
+		ts.Logf("%s", out)
+		ts.Check(err)
+	}
+}
+
+// cmdExpand is `expand FILE`: replaces the $VARIABLES in it by the script's.
+func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: expand FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// cmdMark is `mark`: writes counts from here on.
+func cmdMark(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: mark")
+	}
+	info, err := os.Stat(root(".lab/audit.log"))
+	ts.Check(err)
+	ts.Setenv("MARK", strconv.FormatInt(info.Size(), 10))
+}
+
+// cmdWrites is `writes [VERB/RESOURCE...]`: since the mark, grpcmesh has
+// written exactly these in the script's namespaces, in this order, by the API
+// server's own audit log. Dry runs and port-forwards are no writes.
+func cmdWrites(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: writes [VERB/RESOURCE...]")
+	}
+	mark, err := strconv.ParseInt(ts.Getenv("MARK"), 10, 64)
+	ts.Check(err)
+	got, err := audited(mark, ts.Getenv("NS"), ts.Getenv("NS2"))
+	ts.Check(err)
+	if strings.Join(got, " ") != strings.Join(args, " ") {
+		ts.Fatalf("the API server noted these writes:\n  %s\nwant\n  %s", strings.Join(got, " "), strings.Join(args, " "))
+	}
+}
+
+func audited(from int64, namespaces ...string) ([]string, error) {
+	f, err := os.Open(root(".lab/audit.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if _, err := f.Seek(from, io.SeekStart); err != nil {
+		return nil, err
+	}
+	var writes []string
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e struct {
+			Verb, RequestURI, UserAgent string
+			ObjectRef                   struct{ Resource, Subresource, Namespace, Name string }
+			ResponseStatus              struct{ Code int }
+		}
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return nil, fmt.Errorf("audit log: %w", err)
+		}
+		mine := false
+		for _, ns := range namespaces {
+			mine = mine || e.ObjectRef.Namespace == ns || e.ObjectRef.Resource == "namespaces" && e.ObjectRef.Name == ns
+		}
+		if !mine || !strings.HasPrefix(e.UserAgent, "grpcmesh/") || strings.Contains(e.RequestURI, "dryRun=All") ||
+			e.ObjectRef.Subresource != "" || e.ResponseStatus.Code >= 400 {
+			continue
+		}
+		switch e.Verb {
+		case "create", "update", "patch", "delete", "deletecollection":
+			writes = append(writes, e.Verb+"/"+e.ObjectRef.Resource)
+		}
+	}
+	return writes, lines.Err()
+}
+
+// cmdSubset is `subset WANT.json GOT.json`: every field of the first is in the
+// second, with the same value; lists must be as long.
+func cmdSubset(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: subset WANT.json GOT.json")
+	}
+	var want, got any
+	ts.Check(json.Unmarshal([]byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), &want))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &got))
+	path := missing("", want, got)
+	if (path != "") != neg {
+		ts.Fatalf("%s: differs at %q", args[1], path)
+	}
+}
+
+// missing is the path of the first field of want that got lacks, or "".
+func missing(path string, want, got any) string {
+	switch want := want.(type) {
+	case map[string]any:
+		m, ok := got.(map[string]any)
+		if !ok {
+			return path + "."
+		}
+		for k, v := range want {
+			if p := missing(path+"."+k, v, m[k]); p != "" {
+				return p
+			}
+		}
+		return ""
+	case []any:
+		l, ok := got.([]any)
+		if !ok || len(l) != len(want) {
+			return path + "[]"
+		}
+		for i := range want {
+			if p := missing(fmt.Sprintf("%s[%d]", path, i), want[i], l[i]); p != "" {
+				return p
+			}
+		}
+		return ""
+	}
+	if !reflect.DeepEqual(want, got) {
+		return fmt.Sprintf("%s (%v, want %v)", path, got, want)
+	}
+	return ""
+}
+
+// cmdUser is `user NAME RULE...`: from here on grpcmesh is the named user, who
+// may do just what the rules say, each as VERBS:GROUP:RESOURCES with commas,
+// in the whole cluster.
+func cmdUser(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: user NAME VERBS:GROUP:RESOURCES...")
+	}
+	name := args[0] + "-" + ts.Getenv("ID")
+	var rules []string
+	for _, arg := range args[1:] {
+		part := strings.Split(arg, ":")
+		rules = append(rules, fmt.Sprintf(`{"verbs":[%s],"apiGroups":["%s"],"resources":[%s]}`, quoted(part[0]), part[1], quoted(part[2])))
+	}
+	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"List","items":[
+		{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":%q},"rules":[%s]},
+		{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding","metadata":{"name":%q},
+		 "roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":%q},
+		 "subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":%q}]}]}`,
+		name, strings.Join(rules, ","), name, name, name)
+	ts.Check(os.WriteFile(ts.MkAbs("user.json"), []byte(text), 0o600))
+	if out, err := kubectl("apply", "-f", ts.MkAbs("user.json")); err != nil {
+		ts.Fatalf("%v: %s", err, out)
+	}
+	ts.Defer(func() {
+		if out, err := kubectl("delete", "clusterrole/"+name, "clusterrolebinding/"+name, "--ignore-not-found"); err != nil {
+			ts.Logf("%v: %s", err, out)
+		}
+	})
+	ts.Setenv("AS", name)
+}
+
+func quoted(list string) string {
+	return `"` + strings.ReplaceAll(list, ",", `","`) + `"`
+}
