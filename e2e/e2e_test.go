@@ -28,8 +28,15 @@ func TestMain(m *testing.M) {
 		fmt.Fprintf(os.Stderr, "e2e: the lab is not up: %s\nBring it up with `make lab-up`, or run everything with `make test`.\n", bytes.TrimSpace(out))
 		os.Exit(1)
 	}
+	if out, _ := kubectl("get", "namespace", procedureNS, "-o", "name", "--ignore-not-found"); out != "" {
+		fmt.Fprintf(os.Stderr, "e2e: namespace %s is there already, and the procedure's scripts make it: kubectl delete namespace %s\n", procedureNS, procedureNS)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
+
+// procedureNS is the namespace that the procedure's documents name.
+const procedureNS = "test"
 
 // TestScripts runs the serial scripts, then the parallel ones, and holds that
 // the cluster has the same objects afterwards as before.
@@ -69,6 +76,19 @@ func run(t *testing.T, dir string, serial bool) {
 	for _, file := range files { // testscript runs all that it is given side by side
 		one := params
 		one.Files = []string{file}
+		one.Setup = func(env *testscript.Env) error {
+			replicas, err := kubectl("-n", "istio-system", "get", "deployment", "istio-ingressgateway", "-o", "jsonpath={.spec.replicas}")
+			if err != nil {
+				return fmt.Errorf("reading the gateway's replicas: %w: %s", err, replicas)
+			}
+			env.Defer(func() {
+				deleteNamespace(env, procedureNS)
+				if out, err := kubectl("-n", "istio-system", "scale", "deployment", "istio-ingressgateway", "--replicas="+replicas); err != nil {
+					env.T().Log("scaling the gateway back to", replicas, err, out)
+				}
+			})
+			return setup(env)
+		}
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { testscript.Run(t, one) })
 	}
 }
@@ -94,15 +114,18 @@ func setup(env *testscript.Env) error {
 	}
 	env.Defer(func() {
 		for _, ns := range []string{vars["NS"], vars["NS2"]} {
-			// Waited for: the next script, or the comparison at the end, must
-			// not meet what is still going.
-			out, err := kubectl("delete", "namespace", ns, "--ignore-not-found", "--wait", "--timeout=90s")
-			if err != nil {
-				env.T().Log("cleaning up namespace", ns, err, out)
-			}
+			deleteNamespace(env, ns)
 		}
 	})
 	return nil
+}
+
+// deleteNamespace waits until it is gone: the next script, or the comparison at
+// the end, must not meet what is still going.
+func deleteNamespace(env *testscript.Env, ns string) {
+	if out, err := kubectl("delete", "namespace", ns, "--ignore-not-found", "--wait", "--timeout=90s"); err != nil {
+		env.T().Log("cleaning up namespace", ns, err, out)
+	}
 }
 
 // objects lists what scripts might leave behind, by kind, namespace and name.

@@ -2,6 +2,7 @@
 # The whole way, once: the procedure's Deployment with three replicas on the
 # lab's mesh, exposed by one command, proved by a second, and beside it what
 # layer 4 makes of the same pods. Usage: testdata/demo.sh NAMESPACE
+# The namespace is deleted at the end, unless KEEP=1 or it was there before.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ns=${1:-test}
@@ -9,7 +10,11 @@ export KUBECONFIG=$PWD/.lab/kubeconfig PATH=$PWD/bin:$PWD/.lab/bin:$PATH
 step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 step "The procedure's Deployment, with three replicas, in namespace $ns"
-kubectl get namespace "$ns" >/dev/null 2>&1 || kubectl create namespace "$ns"
+if kubectl get namespace "$ns" >/dev/null 2>&1; then
+  KEEP=1
+else
+  kubectl create namespace "$ns"
+fi
 sed "s/namespace: test/namespace: $ns/; s/replicas: 1/replicas: 3/" testdata/procedure/deployment.yaml | kubectl apply -f -
 kubectl -n "$ns" rollout status deployment/server --timeout=120s
 
@@ -31,4 +36,10 @@ step "Side by side: calls on one connection"
 bars() { sed -n '/^POD/,/^$/p' "$1" | tail -n +2 | awk 'NF { printf "%-28s %3d %s\n", $1, $2, $5 }'; }
 printf '%-62s %s\n' "through the gateway (layer 7)" "by the Service's address (layer 4)"
 paste -d'|' <(bars "$out/gateway") <(bars "$out/layer4") | awk -F'|' '{ printf "%-62s %s\n", $1, $2 }'
-printf '\nThe exposure stays; remove it with: kubectl delete namespace %s, and the lab with: make lab-down\n' "$ns"
+if [ "${KEEP:-}" = 1 ]; then
+  printf '\nThe exposure stays; remove it with: kubectl delete namespace %s\n' "$ns"
+else
+  kubectl delete namespace "$ns" --wait >/dev/null
+  printf '\nNamespace %s is deleted again (KEEP=1 make demo keeps it).\n' "$ns"
+fi
+echo "The lab stays up; take it away with: make lab-down"
