@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -54,7 +55,7 @@ func ExitCode(err error) int {
 		return 128 + int(s.Signal)
 	case is(new(usageError)), is(new(*manifest.InvalidError)), is(new(*manifest.TargetError)):
 		return exitUsage
-	case apierrors.IsUnauthorized(err), apierrors.IsForbidden(err):
+	case anyOf(err, apierrors.IsUnauthorized), anyOf(err, apierrors.IsForbidden):
 		return exitDenied
 	case is(new(*plan.ConflictError)):
 		return exitConflict
@@ -66,6 +67,20 @@ func ExitCode(err error) int {
 		return v.code
 	}
 	return exitError
+}
+
+// anyOf says whether some error of a tree is of the kind: the API machinery's
+// own tests look at the first API error alone, and several may be joined.
+func anyOf(err error, is func(error) bool) bool {
+	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
+	case nil:
+		return false
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), func(err error) bool { return anyOf(err, is) })
+	case interface{ Unwrap() error }:
+		return is(err) || anyOf(e.Unwrap(), is)
+	}
+	return is(err)
 }
 
 // ended replaces what an ended context made of an error by why it ended.

@@ -104,12 +104,12 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	if o.dryRun == "client" {
 		return o.render()
 	}
-	cluster, err := o.flags.Connect(userAgent())
-	if err != nil {
+	o.intent.Namespace = o.flags.Namespace()
+	if err := o.intent.Validate(); err != nil {
 		return err
 	}
-	o.intent.Namespace = cluster.Namespace
-	if err := o.intent.Validate(); err != nil {
+	cluster, err := o.flags.Connect(userAgent())
+	if err != nil {
 		return err
 	}
 	mesh, err := istio.New(cluster.Config, cluster.Core)
@@ -187,7 +187,7 @@ func (o *exposeOptions) print(doc *report.Expose) error {
 
 // say prints a word on what is being found out or waited for.
 func (o *exposeOptions) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(o.Err, format+"\n", args...)
+	_, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...)))
 }
 
 // consent asks before a restart that leaves a gap in service. Where no one can

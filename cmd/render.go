@@ -30,6 +30,9 @@ func (o *exposeOptions) render() error {
 	if len(missing) > 0 {
 		return usageError{fmt.Errorf("--dry-run=client asks no cluster, so it must be told: %s", strings.Join(missing, ", "))}
 	}
+	if err := manifest.ValidLabels("--pod-labels", o.podLabels); err != nil {
+		return err
+	}
 	kind, name, err := manifest.ParseWorkload(o.intent.Workload)
 	if err != nil {
 		return err

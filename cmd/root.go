@@ -18,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/report"
 )
 
 // IO are the streams of a run: data goes to Out, words and progress to Err.
@@ -41,7 +42,7 @@ func Execute(ctx context.Context, args []string, streams IO) int {
 	}
 	err = ended(ctx, err)
 	if err != nil && !errors.As(err, new(verdictError)) {
-		_, _ = fmt.Fprintln(streams.Err, "grpcmesh: "+explain(err))
+		_, _ = fmt.Fprintln(streams.Err, "grpcmesh: "+report.CleanLines(explain(err)))
 	}
 	return ExitCode(err)
 }
@@ -52,9 +53,9 @@ func explain(err error) string {
 	switch {
 	case errors.As(err, new(usageError)):
 		msg += "\nSee 'grpcmesh --help', or 'grpcmesh COMMAND --help'."
-	case apierrors.IsUnauthorized(err):
+	case anyOf(err, apierrors.IsUnauthorized):
 		msg += "\nThe API server does not know this user: log in again, or choose another --context or --user."
-	case apierrors.IsForbidden(err):
+	case anyOf(err, apierrors.IsForbidden):
 		msg += "\nThe API server does not allow this to the user: ask for the permission, or choose another --context or --user."
 	case errors.As(err, new(SignalError)):
 		msg += "; the same command completes what was begun"

@@ -103,6 +103,15 @@ func (o *verifyOptions) validate() error {
 	if o.port, err = strconv.Atoi(port); err != nil || o.port < 1 || o.port > 65535 {
 		return invalid("--addr", o.addr, "a port is a number from 1 to 65535")
 	}
+	if o.authority != "" {
+		host, port, err := net.SplitHostPort(o.authority)
+		if err != nil {
+			host, port = o.authority, "1"
+		}
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 || !manifest.ValidName(host) {
+			return invalid("--authority", o.authority, "is neither HOST nor HOST:PORT")
+		}
+	}
 	if !slices.Contains([]string{"auto", "route", "sidecars"}, o.identify) {
 		return invalid("--identify", o.identify, "is none of auto, route and sidecars")
 	}
@@ -185,6 +194,7 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 		Where: check.Where{Address: o.addr}}
 	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
 		Target: "an address, with no cluster to ask what is behind it", Result: check.Judge(evidence)}
+	doc.Reached(evidence)
 	return o.finish(doc)
 }
 
@@ -222,7 +232,7 @@ func (o *verifyOptions) dialTarget(conn int) probe.Target {
 }
 
 func (o *verifyOptions) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(o.Err, format+"\n", args...)
+	_, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...)))
 }
 
 // live says whether progress may redraw its line.

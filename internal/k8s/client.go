@@ -6,6 +6,7 @@ package k8s
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -81,18 +82,14 @@ func (f *Flags) explain(rules *clientcmd.ClientConfigLoadingRules, loader client
 		return &NoConfigError{fmt.Sprintf("no kubeconfig: %s does not exist\n"+
 			"Name one with --kubeconfig or the environment variable KUBECONFIG.", where)}
 	}
-	if raw, rawErr := loader.RawConfig(); rawErr == nil && !clientcmd.IsEmptyConfig(err) {
-		var names []string
-		for name := range raw.Contexts {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return &NoConfigError{fmt.Sprintf("%s: %s\nThe contexts there are: %s", where, err, strings.Join(names, ", "))}
-	}
+	why := err.Error()
 	if clientcmd.IsEmptyConfig(err) {
-		return &NoConfigError{where + ": it names no current context; choose one with --context"}
+		why = "it names no current context; choose one with --context"
 	}
-	return &NoConfigError{where + ": " + err.Error()}
+	if raw, rawErr := loader.RawConfig(); rawErr == nil && len(raw.Contexts) > 0 {
+		why += "\nThe contexts there are: " + strings.Join(slices.Sorted(maps.Keys(raw.Contexts)), ", ")
+	}
+	return &NoConfigError{where + ": " + why}
 }
 
 func exists(file string) bool {

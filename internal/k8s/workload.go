@@ -92,6 +92,9 @@ func fromDeployment(d *appsv1.Deployment) Workload {
 	w.Recreate = d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType
 	if r := d.Spec.Strategy.RollingUpdate; r != nil {
 		w.MaxUnavailable = scaled(r.MaxUnavailable, w.Replicas, false)
+		if w.MaxUnavailable == 0 && scaled(r.MaxSurge, w.Replicas, true) == 0 {
+			w.MaxUnavailable = 1 // lest no rollout ever moved: ResolveFenceposts of the Deployment controller
+		}
 	}
 	w.observed = d.Status.ObservedGeneration >= d.Generation
 	return w

@@ -3,8 +3,10 @@
 package manifest
 
 import (
+	"maps"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,6 +62,9 @@ func (i Intent) Validate() error {
 		return &InvalidError{"--match-service", i.MatchService,
 			"is not the full name of a gRPC service, such as helloworld.Greeter"}
 	}
+	if err := ValidLabels("--gateway-selector", i.GatewaySelector); err != nil {
+		return err
+	}
 	if i.Revision != "" {
 		if msgs := validation.IsDNS1123Label(i.Revision); len(msgs) > 0 {
 			return &InvalidError{"--revision", i.Revision, msgs[0]}
@@ -97,6 +102,23 @@ func workloadKind(spelling string) string {
 		return "DaemonSet"
 	}
 	return ""
+}
+
+// ValidLabels reports the first label that the API server would refuse, as an
+// *InvalidError of the flag that gave it.
+func ValidLabels(flag string, labels map[string]string) error {
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		if msgs := slices.Concat(validation.IsQualifiedName(k), validation.IsValidLabelValue(labels[k])); len(msgs) > 0 {
+			return &InvalidError{flag, k + "=" + labels[k], msgs[0]}
+		}
+	}
+	return nil
+}
+
+// ValidName says whether calls can ask for a host of that name: a DNS name in
+// any case, or an address.
+func ValidName(host string) bool {
+	return net.ParseIP(host) != nil || len(validation.IsDNS1123Subdomain(strings.ToLower(host))) == 0
 }
 
 func validPort(field string, port int, zeroOK bool) error {

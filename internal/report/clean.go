@@ -27,3 +27,12 @@ func Clean(s string) string {
 	}
 	return b.String()
 }
+
+// CleanLines is Clean for text of several lines: their ends stay.
+func CleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = Clean(line)
+	}
+	return strings.Join(lines, "\n")
+}

@@ -75,13 +75,13 @@ func (c Change) Line(dryRun string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-10s%s/%s", c.Action, c.Kind, c.Name)
 	if c.Reason != "" {
-		b.WriteString("  (" + c.Reason + ")")
+		b.WriteString("  (" + Clean(c.Reason) + ")")
 	}
 	if dryRun != "" {
 		b.WriteString("  (dry run: " + dryRun + ")")
 	}
 	for _, f := range c.Diff {
-		fmt.Fprintf(&b, "\n            %s: %s -> %s", f.Path, orNothing(f.From), orNothing(f.To))
+		fmt.Fprintf(&b, "\n            %s: %s -> %s", Clean(f.Path), orNothing(f.From), orNothing(f.To))
 	}
 	return b.String()
 }
@@ -90,7 +90,7 @@ func orNothing(s string) string {
 	if s == "" {
 		return "(none)"
 	}
-	return s
+	return Clean(s)
 }
 
 // Tail is what the text output ends with, after the changes: where the service
@@ -115,13 +115,13 @@ func (e *Expose) Tail(w io.Writer) error {
 	if e.Host != "*" {
 		host = ", host " + e.Host
 	}
-	where := strings.Join(e.Addresses, " and ")
+	where := Clean(strings.Join(e.Addresses, " and "))
 	if where == "" {
 		where = "no address yet"
 	}
 	fmt.Fprintf(&b, "\n%s is exposed at %s%s\n", e.Workload, where, host)
 	if e.Verify != "" {
-		fmt.Fprintf(&b, "\nNext, prove that its calls are balanced:\n  %s\n", e.Verify)
+		fmt.Fprintf(&b, "\nNext, prove that its calls are balanced:\n  %s\n", Clean(e.Verify))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

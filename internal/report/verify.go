@@ -66,7 +66,7 @@ func (v *Verify) Text(w io.Writer) error {
 		fmt.Fprintf(&b, "one connection  %s, answered by %s\n", count(v.Calls, "call"), count(len(r.Proof.Pods), "pod"))
 	}
 	if r.Coverage.Of > 0 {
-		fmt.Fprintf(&b, "coverage        %d of %s answered in %s; a silent pod would show after %d (false alarms: at most %g %%)\n",
+		fmt.Fprintf(&b, "coverage        %d of %s answered in %s; a silent pod would show after %d (false alarms: at most %.4g %%)\n",
 			r.Coverage.Seen, count(r.Coverage.Of, "ready pod"), count(r.Coverage.Calls, "call"), r.Coverage.Needed, r.Coverage.Alpha*100)
 	}
 	if v.Witness != nil {
@@ -114,8 +114,9 @@ func (v *Verify) table(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "%-*s  %7s  %6s  %8s\n", width, "POD", "CALLS", "SHARE", "EXPECTED")
 	for _, c := range v.PerEndpoint {
-		fmt.Fprintf(b, "%-*s  %7d  %5.1f%%  %7.1f%%  %s\n", width, name(c.Endpoint), c.Calls, c.Share*100, c.Endpoint.Share*100,
+		line := fmt.Sprintf("%-*s  %7d  %5.1f%%  %7.1f%%  %s", width, name(c.Endpoint), c.Calls, c.Share*100, c.Endpoint.Share*100,
 			strings.Repeat("=", int(c.Share*bar+0.5)))
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	b.WriteString("\n")
 }
