@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -39,6 +40,9 @@ type verifyOptions struct {
 	timeout        time.Duration
 	output         string
 }
+
+// methodPath is a gRPC method's path, as it stands in :path.
+var methodPath = regexp.MustCompile(`^/[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*$`)
 
 func newVerify(streams IO, flags *k8s.Flags) *cobra.Command {
 	o := &verifyOptions{IO: streams, flags: flags}
