@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -88,6 +89,15 @@ func ended(ctx context.Context, err error) error {
 	var s SignalError
 	if err != nil && errors.As(context.Cause(ctx), &s) {
 		return s
+	}
+	return err
+}
+
+// outOfTime says of a run that its own --timeout ended, instead of leaving it
+// at "context deadline exceeded".
+func outOfTime(err error, timeout time.Duration) error {
+	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*k8s.NotReadyError)) {
+		return fmt.Errorf("not done within --timeout %s; give it more, or find out what is slow: %w", timeout, err)
 	}
 	return err
 }

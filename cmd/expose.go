@@ -121,11 +121,11 @@ func (o *exposeOptions) run(ctx context.Context) error {
 
 	x, err := o.resolve(ctx, cluster, mesh)
 	if err != nil {
-		return err
+		return outOfTime(err, o.timeout)
 	}
 	p, err := x.plan(ctx)
 	if err != nil {
-		return err
+		return outOfTime(err, o.timeout)
 	}
 	if err := o.consent(x); err != nil {
 		return err
@@ -167,6 +167,7 @@ func (o *exposeOptions) change(doc *report.Expose, c plan.Change) {
 
 // cutShort says what had been done when the run failed.
 func (o *exposeOptions) cutShort(doc *report.Expose, err error) error {
+	err = outOfTime(err, o.timeout)
 	if o.output == "text" || len(doc.Changes) == 0 {
 		return err
 	}

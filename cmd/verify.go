@@ -168,7 +168,7 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	}
 	t, err := o.findTarget(ctx, cluster, mesh)
 	if err != nil {
-		return err
+		return outOfTime(err, o.timeout)
 	}
 	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(), Target: t.describe()}
 	o.say("testing    %s", doc.Target)
@@ -176,7 +176,7 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	defer r.close()
 	evidence, err := r.collect(ctx)
 	if err != nil {
-		return err
+		return outOfTime(err, o.timeout)
 	}
 	doc.Identified = evidence.Rung
 	doc.Result = check.Judge(*evidence)
