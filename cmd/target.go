@@ -192,11 +192,11 @@ func (t *target) servicePort(ctx context.Context, d istio.Destination) (*corev1.
 func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 	var all []check.Endpoint
 	for _, d := range t.destinations {
-		_, port, err := t.servicePort(ctx, d)
+		svc, port, err := t.servicePort(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		found, err := t.cluster.Endpoints(ctx, d.Namespace, d.Service, port)
+		found, err := t.cluster.Endpoints(ctx, svc, port)
 		if err != nil {
 			return nil, err
 		}

@@ -24,7 +24,10 @@ type Endpoint struct {
 }
 
 // Endpoints lists the ready endpoints behind a port of a Service, by address.
-func (c *Cluster) Endpoints(ctx context.Context, namespace, service string, port corev1.ServicePort) ([]Endpoint, error) {
+// A Service of two address families has each pod twice; those of its first
+// family are the ones that a mesh calls.
+func (c *Cluster) Endpoints(ctx context.Context, svc *corev1.Service, port corev1.ServicePort) ([]Endpoint, error) {
+	namespace, service := svc.Namespace, svc.Name
 	epSlices, err := c.Core.DiscoveryV1().EndpointSlices(namespace).List(ctx,
 		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
 	if err != nil {
@@ -33,7 +36,7 @@ func (c *Cluster) Endpoints(ctx context.Context, namespace, service string, port
 	var found []Endpoint
 	for _, slice := range epSlices.Items {
 		number := slicePort(slice.Ports, port.Name)
-		if number == 0 {
+		if number == 0 || !ofFirstFamily(svc, slice.AddressType) {
 			continue
 		}
 		for _, ep := range slice.Endpoints {
@@ -56,7 +59,11 @@ func (c *Cluster) Endpoints(ctx context.Context, namespace, service string, port
 		}
 	}
 	slices.SortFunc(found, func(a, b Endpoint) int { return strings.Compare(a.Address, b.Address) })
-	return slices.Compact(found), nil // a Service of two families has an address twice in no case but a stale slice
+	return slices.Compact(found), nil // an address may stand in two slices while they are rewritten
+}
+
+func ofFirstFamily(svc *corev1.Service, family discoveryv1.AddressType) bool {
+	return len(svc.Spec.IPFamilies) == 0 || string(svc.Spec.IPFamilies[0]) == string(family)
 }
 
 func slicePort(ports []discoveryv1.EndpointPort, name string) int {
