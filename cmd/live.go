@@ -58,6 +58,14 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := x.countSidecars(ctx); err != nil {
+		return nil, err
+	}
+	if x.lacking > 0 {
+		return nil, &k8s.NotReadyError{Subject: x.workload.String(),
+			Cause: fmt.Sprintf("%d of %s came up without the sidecar", x.lacking, plural(x.pods, "pod")),
+			Hint:  "Run the same command again: it restarts them."}
+	}
 	if x.workload.Replicas == 0 {
 		x.warn("%s has no replicas, so no call can come through yet", x.workload)
 		return nil, nil //nolint:nilnil // there is nothing to report on

@@ -14,7 +14,8 @@ import (
 func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe must not keep a run from cleaning up
 	go func() {
 		first := (<-signals).(syscall.Signal)
 		cancel(cmd.SignalError{Signal: first})

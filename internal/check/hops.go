@@ -214,7 +214,7 @@ func (d *digest) advice(code string) (what, hint string) {
 	case codeOverflow:
 		return "a circuit breaker is open", fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see connectionPool", namespace)
 	case codeProtocol:
-		return "the pod doesn't speak HTTP/2 to the gateway", fmt.Sprintf("grpcmesh diff: does the port of service %s have appProtocol grpc", service)
+		return "the pod doesn't speak HTTP/2 to the gateway", fmt.Sprintf("kubectl get service %s -o yaml: does its port have appProtocol grpc", service)
 	case codeTimeout:
 		return "the pod doesn't answer the gateway in time", fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: see timeout", namespace, route)
 	case codeRBAC:

@@ -2,6 +2,7 @@ package k8s
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -95,6 +96,9 @@ func (c *Cluster) tryPort(ctx context.Context, pod *corev1.Pod, port int, speaks
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := c.Forward(ctx, pod.Namespace, pod.Name, port)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return false, "no answer", nil
+	}
 	if err != nil { // the API server itself refused: no port will do better
 		return false, "", err
 	}

@@ -69,6 +69,13 @@ func (c *Cluster) Workloads(ctx context.Context, namespace string) ([]Workload, 
 		w := workload("StatefulSet", s, s.Spec.Selector, s.Spec.Template, s.Spec.Replicas)
 		w.OnDelete = s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
 		w.MaxUnavailable = 1 // one after another
+		// Its pods get a volume for each claim; a pod rehearsed without them
+		// would be refused.
+		for _, claim := range s.Spec.VolumeClaimTemplates {
+			w.Template.Spec.Volumes = append(w.Template.Spec.Volumes, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name + "-" + s.Name + "-0"},
+			}})
+		}
 		w.observed = s.Status.ObservedGeneration >= s.Generation
 		all = append(all, w)
 	}

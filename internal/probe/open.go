@@ -27,8 +27,7 @@ type Conn struct {
 }
 
 // Open makes one connection, with TLS if asked, and returns when the server's
-// HTTP/2 SETTINGS began to arrive. It takes at most 10 s if ctx has no
-// deadline. Every failure is a *DialError.
+// HTTP/2 SETTINGS began to arrive. It takes at most 10 s. Every failure is a *DialError.
 func Open(ctx context.Context, target Target) (*Conn, error) {
 	ctx, cancel := bounded(ctx, openTimeout)
 	defer cancel()

@@ -47,9 +47,9 @@ const (
 	maxMessage = 1 << 10
 	// window is the flow-control window in bytes: what a server may send unread.
 	window = 1 << 20
-	// openTimeout and callTimeout bound what has no deadline of its own.
+	// openTimeout and callTimeout bound one connection and one call.
 	openTimeout = 10 * time.Second
-	callTimeout = 30 * time.Second
+	callTimeout = 10 * time.Second
 )
 
 // Target is what to dial.
