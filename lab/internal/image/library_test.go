@@ -21,7 +21,7 @@ func TestAddLibrariesFollowsAProgram(t *testing.T) {
 	const program = "/bin/sh"
 	wanted, err := needed(program)
 	if err != nil || len(wanted) == 0 {
-		t.Skipf("%s is static here or unreadable: %v", program, err)
+		t.Fatalf("%s needs no library: %v, %v; the lab runs on systems where it does", program, wanted, err)
 	}
 	files := map[string]string{"/bin/sh": program}
 	if err := AddLibraries(files); err != nil {
