@@ -99,21 +99,21 @@ func (r *run) rung(ctx context.Context) (rung, why string, err error) {
 		return "", "", &manifest.InvalidError{Field: "--identify", Value: r.o.identify, Reason: "this address is a Service's own: no gateway is in the way that could carry a route"}
 	case r.t.layer4:
 		return check.RungSidecars, "no gateway is in the way", nil
-	case r.o.identify != "auto":
+	case r.o.identify == check.RungSidecars:
 		return r.o.identify, "as asked", nil
 	case r.o.readOnly:
 		return check.RungSidecars, "--read-only", nil
 	}
-	for _, verb := range []string{"create", "delete"} {
-		ok, err := r.t.cluster.May(ctx, verb, "networking.istio.io", "virtualservices", r.t.vs.Namespace)
-		if err != nil {
-			return "", "", err
-		}
-		if !ok {
-			return check.RungSidecars, "this user may not " + verb + " VirtualServices in namespace " + r.t.vs.Namespace, nil
-		}
+	why, err = mayProbe(ctx, r.t.cluster, r.t.vs.Namespace)
+	switch {
+	case err != nil:
+		return "", "", err
+	case why == "":
+		return check.RungRoute, "", nil
+	case r.o.identify == check.RungRoute:
+		return "", "", deniedError{why + ", which --identify=route adds and removes\nUse --identify=sidecars, or ask for the permission."}
 	}
-	return check.RungRoute, "", nil
+	return check.RungSidecars, why, nil
 }
 
 // errNotLive: the gateway never stamped an answer.
@@ -124,7 +124,7 @@ var errNotLive = errors.New("the gateway did not take up the probe route in time
 func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	r.nonce = probe.NewNonce()
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
-	spec := istio.ProbeSpec{Under: r.t.vs, Rule: r.t.rule,
+	spec := istio.ProbeSpec{Under: r.t.vs, Rule: r.t.entry.Rule,
 		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(), TTL: r.o.timeout + probeGrace}
 	defer removeProbe(ctx, r.t.mesh, spec.Route(), r.o.say)
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {

@@ -33,6 +33,12 @@ type verdictError struct{ code int }
 
 func (e verdictError) Error() string { return fmt.Sprintf("verdict: exit %d", e.code) }
 
+// deniedError is a permission that the API server said beforehand it would not
+// give.
+type deniedError struct{ reason string }
+
+func (e deniedError) Error() string { return e.reason }
+
 // Exit codes, beside 128 and the signal's number where a signal ended the run.
 const (
 	exitYes          = 0 // done, or PASS
@@ -56,7 +62,7 @@ func ExitCode(err error) int {
 		return 128 + int(s.Signal)
 	case is(new(usageError)), is(new(*manifest.InvalidError)), is(new(*manifest.TargetError)):
 		return exitUsage
-	case anyOf(err, apierrors.IsUnauthorized), anyOf(err, apierrors.IsForbidden):
+	case is(new(deniedError)), anyOf(err, apierrors.IsUnauthorized), anyOf(err, apierrors.IsForbidden):
 		return exitDenied
 	case is(new(*plan.ConflictError)):
 		return exitConflict

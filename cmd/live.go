@@ -12,9 +12,12 @@ import (
 	"google.golang.org/grpc/codes"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
 	"grpcmesh/internal/probe"
 	"grpcmesh/internal/report"
 )
@@ -116,15 +119,22 @@ type liveCheck struct {
 }
 
 // addProbe lends the run its probe route; remove takes it away again, also
-// after the context has ended.
+// after the context has ended. Where this user may not do both, none is added.
 func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 	x := l.x
+	if why, err := mayProbe(ctx, x.cluster, x.exposure.Namespace); err != nil || why != "" {
+		return func() {}, err
+	}
 	vs, err := x.mesh.VirtualService(ctx, x.exposure.Namespace, x.exposure.WorkloadName)
 	if err != nil {
 		return nil, err
 	}
+	if len(vs.Spec.Http) != 1 {
+		return nil, &plan.ConflictError{ID: manifest.ID{Kind: "VirtualService", Namespace: vs.Namespace, Name: vs.Name},
+			Reason: "its rules were changed while grpcmesh was at work", Hint: "Run the same command again."}
+	}
 	l.nonce = probe.NewNonce()
-	spec := istio.ProbeSpec{Under: vs, Rule: istio.RuleUnderTest(vs),
+	spec := istio.ProbeSpec{Under: vs, Rule: vs.Spec.Http[0],
 		Header: probe.HeaderNonce, Nonce: l.nonce, Stamps: stamps(), TTL: x.o.timeout + probeGrace}
 	remove = func() { removeProbe(ctx, x.mesh, spec.Route(), x.o.say) }
 	if err := x.mesh.AddProbe(ctx, spec); err != nil {
@@ -135,13 +145,37 @@ func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 }
 
 // removeProbe takes the probe route away, also after the run's context has
-// ended.
+// ended; where the API server does not answer it asks again, for a while.
 func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, say func(string, ...any)) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
-	if err := mesh.RemoveProbe(ctx, route); err != nil {
-		say("warning    %s", err)
+	var failed error
+	err := wait.PollUntilContextCancel(ctx, 250*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		err := mesh.RemoveProbe(ctx, route)
+		if err != nil && ctx.Err() == nil {
+			failed = err
+		}
+		return err == nil || denied(err) != nil, nil
+	})
+	if failed != nil && (err != nil || denied(failed) != nil) {
+		say("warning    %s", failed)
+	} else if err != nil {
+		say("warning    %s may still be there: %s\nRemove it by hand: kubectl -n %s delete virtualservice %s", route, err, route.Namespace, route.Name)
 	}
+}
+
+// mayProbe is why this user may not add a probe route and remove it again, or "".
+func mayProbe(ctx context.Context, cluster *k8s.Cluster, namespace string) (why string, err error) {
+	for _, verb := range []string{"create", "delete"} {
+		ok, err := cluster.May(ctx, verb, "networking.istio.io", "virtualservices", namespace)
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return "this user may not " + verb + " VirtualServices in namespace " + namespace, nil
+		}
+	}
+	return "", nil
 }
 
 func (l *liveCheck) all(ctx context.Context, pods []corev1.Pod) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,9 +39,25 @@ func virtualService(t *testing.T, namespace, name, spec string) *clientnet.Virtu
 	return vs
 }
 
-func httpRule(t *testing.T, rule string) *networking.HTTPRoute {
+// targetOf is a target whose first VirtualService has the given rules; the
+// rule under test is the first of them.
+func targetOf(t *testing.T, rules ...string) *target {
 	t.Helper()
-	return virtualService(t, "test", "server", "http: [{"+rule+"}]").Spec.Http[0]
+	vs := virtualService(t, "test", "server", "gateways: [grpc], hosts: ['*'], http: [{"+strings.Join(rules, "}, {")+"}]")
+	for _, rule := range vs.Spec.Http {
+		rule.Route = []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: "server"}}}
+	}
+	gw := istio.Listener{Gateway: &clientnet.Gateway{}, Server: &networking.Server{Port: &networking.Port{Number: 8000}}}
+	gw.Gateway.Namespace, gw.Gateway.Name = "test", "grpc"
+	routes := istio.Routes{VirtualServices: []*clientnet.VirtualService{vs}}
+	table := routes.Table(gw, routes.Serving([]istio.Listener{{Gateway: gw.Gateway, Server: &networking.Server{Port: gw.Server.Port, Hosts: []string{"*"}}}}, "a"))
+	entry := istio.Entry{}
+	for _, e := range table {
+		if e.Number == 1 {
+			entry = e
+		}
+	}
+	return &target{vs: vs, gw: gw, table: table, entry: entry}
 }
 
 func TestMerge(t *testing.T) {
@@ -89,37 +106,17 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-func TestTakesAllAndExactOnly(t *testing.T) {
-	for _, tc := range []struct {
-		rule       string
-		all, exact bool
-	}{
-		{"route: []", true, false},
-		{"match: [{uri: {prefix: /}}]", true, false},
-		{"match: [{uri: {prefix: /x}}]", false, false},
-		{"match: [{uri: {exact: /a.B/C}}]", false, true},
-		{"match: [{uri: {exact: /}}]", false, true},
-		{"match: [{uri: {exact: /a.B/C}}, {uri: {exact: /a.B/D}}]", false, true},
-		{"match: [{uri: {exact: /a.B/C}}, {uri: {prefix: /a.B/}}]", false, false},
-		{"match: [{uri: {exact: /a.B/C}}, {uri: {prefix: /}}]", true, false},
-		{"match: [{uri: {regex: '.*'}}]", false, false},
-		{"match: [{headers: {x-a: {exact: b}}}]", false, false},
-		{"match: [{withoutHeaders: {x-a: {exact: b}}}]", false, false},
-		{"match: [{uri: {prefix: /}, headers: {x-a: {exact: b}}}]", false, false},
-		{"match: [{queryParams: {q: {exact: b}}}]", false, false},
-		{"match: [{method: {exact: POST}}]", false, false},
-		{"match: [{authority: {exact: a}}]", false, false},
-		{"match: [{scheme: {exact: https}}]", false, false},
-		{"match: [{port: 80}]", false, false},
-	} {
-		rule := httpRule(t, tc.rule)
-		if got := takesAll(rule); got != tc.all {
-			t.Errorf("takesAll(%s) = %v", tc.rule, got)
+// paths writes where calls go; one with a message that can't be read ends in !
+func paths(calls []probe.Call) string {
+	var all []string
+	for _, c := range calls {
+		mark := ""
+		if string(c.Payload) == "\x0a" {
+			mark = "!"
 		}
-		if got := exactOnly(rule); got != tc.exact {
-			t.Errorf("exactOnly(%s) = %v", tc.rule, got)
-		}
+		all = append(all, c.Path+mark)
 	}
+	return strings.Join(all, " ")
 }
 
 // TestWitnessCalls: calls are made only of what users would call; a route that
@@ -137,45 +134,65 @@ func TestWitnessCalls(t *testing.T) {
 		name, path, rule string
 		services         []probe.Service
 		err              error
-		want             string // paths; one with a message that can't be read ends in !
+		want             string
 		why              string
 	}{
 		{"the path given", "/x.Y/Z", some, services, nil, "/x.Y/Z!", ""},
 		{"each service of its own", "", all, services, nil, "/a.B/Identify /c.D/Identify", ""},
 		{"also where the route takes some", "", some, services, nil, "/a.B/Identify /c.D/Identify", ""},
-		{"its methods, where the route takes methods", "", exact, services, nil, "/a.B/Get! /a.B/Put!", ""},
+		{"its methods, where the route takes methods", "", exact, services, nil, "/a.B/Get! /a.B/Put! /c.D/Identify", ""},
+		{"its methods, by a prefix within a service", "", "match: [{uri: {prefix: /a.B/Pu}}]", services, nil, "/a.B/Put! /a.B/Get! /c.D/Identify", ""},
+		{"its methods, by a pattern", "", "match: [{uri: {regex: '/a\\..*/(Get|List)'}}]", services, nil, "/a.B/Get! /a.B/Put! /c.D/Identify", ""},
+		{"the path that nobody takes", "/x.Y/Z", exact, nil, nil, "/x.Y/Z!", ""},
+		{"only calls that carry a header", "", "match: [{headers: {x-user: {}}}]", services, nil, "", "only with header x-user"},
+		{"only calls that carry a header, of the path given", "/a.B/Get", "match: [{headers: {x-user: {exact: b}}, uri: {prefix: /a.B/}}]", services, nil, "", "calls to /a.B/Get only with header x-user"},
+		{"what the gateway adds can't be known", "", "match: [{headers: {x-forwarded-for: {prefix: '10.'}}}]", services, nil, "", "can't be told beforehand"},
 		{"no reflection, the route takes all", "", all, nil, errUnderTest, noPath, ""},
 		{"no service of its own, the route takes all", "", all, services[:3], nil, noPath, ""},
 		{"no reflection, the route takes some", "", some, nil, errUnderTest, "", "does not answer reflection (boom)"},
 		{"no service of its own, the route takes some", "", some, services[:3], nil, "", "lists no service of its own"},
-		{"only streams, the route takes methods", "", exact, []probe.Service{{Name: "a.B", Methods: []probe.Method{{Name: "Watch", ServerStream: true}}}}, nil, "", "lists no service of its own"},
+		{"the route takes a stream, which can't be called", "", "match: [{uri: {exact: /a.B/Watch}}]", services[3:4], nil, "", "only streams are known, such as /a.B/Watch"},
+		{"nothing but a stream, and the route takes it", "", "match: [{uri: {exact: /a.B/Watch}}]", []probe.Service{{Name: "a.B", Methods: []probe.Method{{Name: "Watch", ServerStream: true}}}}, nil, "", "only streams are known"},
+		{"nothing but a stream, and the route takes another", "", exact, []probe.Service{{Name: "a.B", Methods: []probe.Method{{Name: "Watch", ServerStream: true}}}}, nil, "/a.B/Identify", ""},
 	} {
-		r := &run{o: &verifyOptions{path: tc.path}, t: &target{rule: httpRule(t, tc.rule)}}
+		r := &run{o: &verifyOptions{path: tc.path}, t: targetOf(t, tc.rule)}
 		calls, why := r.witnessCalls(t.Context(), func(context.Context) ([]probe.Service, error) { return tc.services, tc.err })
-		var got []string
-		for _, c := range calls {
-			mark := ""
-			if string(c.Payload) == "\x0a" {
-				mark = "!"
-			}
-			got = append(got, c.Path+mark)
-			if c.Nonce != "" {
-				t.Errorf("%s: %s carries a nonce: it would take the probe's route", tc.name, c.Path)
-			}
+		if slices.ContainsFunc(calls, func(c probe.Call) bool { return c.Nonce != "" }) {
+			t.Errorf("%s: a call carries a nonce: it would take the probe's route", tc.name)
 		}
-		if s := strings.Join(got, " "); s != tc.want {
+		if s := paths(calls); s != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, s, tc.want)
 		}
 		if !strings.Contains(why, tc.why) || (why == "") != (tc.why == "") {
 			t.Errorf("%s: why is %q, want %q", tc.name, why, tc.why)
 		}
 	}
+	// Beside other rules: what they take proves nothing of the first.
+	first, second := "match: [{uri: {prefix: /a.B/}}]", "match: [{uri: {prefix: /c.}}]"
+	for _, tc := range []struct {
+		name      string
+		rules     []string
+		want, why string
+	}{
+		{"the other takes one", []string{first, second}, "/a.B/Identify", ""},
+		{"the other takes all that is left", []string{first, all}, "/a.B/Identify", ""},
+		{"the first takes what is left", []string{all}, "/a.B/Identify /c.D/Identify", ""},
+		{"nobody takes the rest", []string{first, "match: [{uri: {prefix: /e.}}]"}, "/a.B/Identify /c.D/Identify", ""},
+		{"methods of two rules", []string{"match: [{uri: {exact: /a.B/Put}}]", first}, "/a.B/Put! /c.D/Identify", ""},
+		{"the first is hidden", []string{"match: [{uri: {prefix: /e.}}]", all}, "", "taken by rule 2 of 2 of VirtualService test/server"},
+	} {
+		r := &run{o: &verifyOptions{}, t: targetOf(t, tc.rules...)}
+		calls, why := r.witnessCalls(t.Context(), func(context.Context) ([]probe.Service, error) { return services, nil })
+		if got := paths(calls); got != tc.want || !strings.Contains(why, tc.why) || (why == "") != (tc.why == "") {
+			t.Errorf("%s: %q (%q), want %q (%q)", tc.name, got, why, tc.want, tc.why)
+		}
+	}
 	many := make([]probe.Service, 10*mostWitnesses)
 	for i := range many {
 		many[i].Name = fmt.Sprintf("s%d.S", i)
 	}
-	r := &run{o: &verifyOptions{}, t: &target{rule: httpRule(t, all)}}
-	if got := r.callsOf(many); len(got) != mostWitnesses {
+	r := &run{o: &verifyOptions{}, t: targetOf(t, all)}
+	if got, _ := r.witnessCalls(t.Context(), func(context.Context) ([]probe.Service, error) { return many, nil }); len(got) != mostWitnesses {
 		t.Errorf("%d calls for %d services, want at most %d", len(got), len(many), mostWitnesses)
 	}
 }
@@ -248,6 +265,8 @@ func TestChooseTarget(t *testing.T) {
 	}
 	routes := istio.Routes{Gateways: []*clientnet.Gateway{gw}, VirtualServices: []*clientnet.VirtualService{
 		virtualService(t, "shop", "one", to("a.com", "first")), virtualService(t, "test", "two", to("a.com", "second")), virtualService(t, "test", "other", to("b.com", "third.shop")),
+		virtualService(t, "shop", "carts", strings.Replace(to("c.com", "first"), "{route", "{match: [{uri: {prefix: /shop.Cart/}}], route", 1)),
+		virtualService(t, "test", "rest", to("c.com", "second")),
 	}}
 	for _, tc := range []struct {
 		name  string
@@ -262,11 +281,14 @@ func TestChooseTarget(t *testing.T) {
 		{"by name", verifyOptions{host: "a.com", virtualService: "one"}, 8000, "shop/one", 0},
 		{"by Service", verifyOptions{host: "a.com", service: "second"}, 8000, "test/two", 0},
 		{"by a Service of another namespace", verifyOptions{host: "b.com", service: "third"}, 8000, "test/other", 0},
+		{"by the path, the specific one", verifyOptions{host: "c.com", path: "/shop.Cart/Add"}, 8000, "shop/carts", 0},
+		{"by the path, the rest", verifyOptions{host: "c.com", path: "/shop.Order/Add"}, 8000, "test/rest", 0},
 		{"by what isn't there", verifyOptions{host: "a.com", service: "third"}, 8000, "what serves a.com through gateway istio-system/gw is not what was asked for", 2},
-		{"no route for the host", verifyOptions{host: "203.0.113.10"}, 8000, "no VirtualService serves the host 203.0.113.10", 3},
+		{"no route for the host", verifyOptions{host: "203.0.113.10"}, 8000, "no VirtualService serves the host 203.0.113.10", 5},
 		{"no listener", verifyOptions{host: "a.com"}, 9000, "no Gateway listens on port 9000 of gateway istio-system/gw", 0},
 	} {
-		c, err := tc.o.choose(routes, routes.Listeners(in, tc.port), istio.Owner{Ingress: &in, Number: tc.port})
+		listeners := routes.Listeners(in, tc.port)
+		c, err := tc.o.choose(routes, routes.Serving(listeners, tc.o.authorityHost()), listeners, istio.Owner{Ingress: &in, Number: tc.port})
 		if err == nil {
 			if got := c.VirtualService.Namespace + "/" + c.VirtualService.Name; got != tc.want {
 				t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
@@ -278,7 +300,7 @@ func TestChooseTarget(t *testing.T) {
 			t.Errorf("%s: %v; want %q and %d candidates", tc.name, err, tc.want, tc.cands)
 		}
 	}
-	r := &target{vs: routes.VirtualServices[2], gw: istio.Listener{Gateway: gw, Server: gw.Spec.Servers[0]}, namespace: "shop", service: "third"}
+	r := &target{vs: routes.VirtualServices[2], entry: istio.Entry{VirtualService: routes.VirtualServices[2], Number: 1, Of: 1}, gw: istio.Listener{Gateway: gw, Server: gw.Spec.Servers[0]}, namespace: "shop", service: "third"}
 	if got, want := r.describe(), "VirtualService test/other (hosts b.com) through Gateway edge/grpc, port 8000"; got != want {
 		t.Errorf("describe = %q, want %q", got, want)
 	}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	networking "istio.io/api/networking/v1alpha3"
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -29,9 +28,10 @@ type target struct {
 
 	layer4 bool
 	vs     *clientnet.VirtualService
-	rule   *networking.HTTPRoute
 	gw     istio.Listener
-	sticky string // why calls stick to one pod by design
+	table  istio.Table // what calls to the authority are tried by, in order
+	entry  istio.Entry // of it, the rule under test
+	sticky string      // why calls stick to one pod by design
 
 	destinations []istio.Destination
 	namespace    string // of the pods
@@ -43,8 +43,8 @@ func (t *target) describe() string {
 	if t.layer4 {
 		return fmt.Sprintf("Service %s/%s, its own address (layer 4)", t.namespace, t.service)
 	}
-	return fmt.Sprintf("VirtualService %s/%s (hosts %s) through Gateway %s/%s, port %d",
-		t.vs.Namespace, t.vs.Name, strings.Join(t.vs.Spec.Hosts, ", "),
+	return fmt.Sprintf("%s (hosts %s) through Gateway %s/%s, port %d",
+		t.entry, strings.Join(t.vs.Spec.Hosts, ", "),
 		t.gw.Gateway.Namespace, t.gw.Gateway.Name, t.gw.Server.Port.Number)
 }
 
@@ -83,25 +83,64 @@ func (o *verifyOptions) findTarget(ctx context.Context, cluster *k8s.Cluster, me
 			listeners = append(listeners, routes.Listeners(in, owner.Number)...)
 		}
 	}
-	c, err := o.choose(routes, listeners, owner)
+	serving := routes.Serving(listeners, o.authorityHost())
+	c, err := o.choose(routes, serving, listeners, owner)
 	if err != nil {
 		return nil, err
 	}
-	t.vs, t.gw = c.VirtualService, c.Listener
-	if t.rule = istio.RuleUnderTest(t.vs); t.rule == nil {
-		return nil, &manifest.TargetError{What: fmt.Sprintf("VirtualService %s/%s leads to no Service by itself (it redirects or delegates)", t.vs.Namespace, t.vs.Name),
-			Hint: "Name one that does with --virtual-service."}
+	t.vs, t.gw, t.table = c.VirtualService, c.Listener, routes.Table(c.Listener, serving)
+	if t.entry, err = o.chooseRule(t); err != nil {
+		return nil, err
 	}
-	if t.destinations, err = istio.Destinations(t.rule, t.vs.Namespace); err != nil {
+	if t.destinations, err = istio.Destinations(t.entry.Rule, t.vs.Namespace); err != nil {
 		return nil, err
 	}
 	return t, t.findPods(ctx)
 }
 
-// choose narrows the VirtualServices that serve the authority to the one meant.
-func (o *verifyOptions) choose(routes istio.Routes, listeners []istio.Listener, owner istio.Owner) (istio.Candidate, error) {
-	serving := routes.Serving(listeners, o.authorityHost())
-	fit := slices.DeleteFunc(slices.Clone(serving), func(c istio.Candidate) bool { return !o.wanted(c.VirtualService) })
+// chooseRule finds the rule under test: where real calls' path is given, the
+// one that takes it; else the VirtualService's own that takes every call, or
+// its first.
+func (o *verifyOptions) chooseRule(t *target) (istio.Entry, error) {
+	lead, ok := t.table.Lead(t.vs, o.meant)
+	if o.path != "" {
+		taken := t.takes(o.dialAuthority(), o.path)
+		switch {
+		case taken.OK && taken.Unsure == "" && taken.Entry.VirtualService != t.vs:
+			return lead, &manifest.TargetError{What: fmt.Sprintf("calls to %s are taken by %s, not by VirtualService %s/%s", o.path, taken.Entry, t.vs.Namespace, t.vs.Name),
+				Hint: fmt.Sprintf("Test that one instead: --namespace %s --virtual-service %s", taken.Entry.VirtualService.Namespace, taken.Entry.VirtualService.Name)}
+		case taken.OK && taken.Unsure == "" && len(taken.Entry.Rule.Route) > 0:
+			return taken.Entry, nil
+		case taken.OK && taken.Unsure == "":
+			return lead, &manifest.TargetError{What: fmt.Sprintf("calls to %s are taken by %s, which leads to no Service (it redirects, or answers by itself)", o.path, taken.Entry),
+				Hint: "Name the path of another method with --path."}
+		}
+	}
+	if !ok {
+		return lead, &manifest.TargetError{What: fmt.Sprintf("VirtualService %s/%s leads to no Service through Gateway %s/%s", t.vs.Namespace, t.vs.Name, t.gw.Gateway.Namespace, t.gw.Gateway.Name),
+			Hint: "Its rules redirect, delegate to nobody, or are for other gateways. Name one that does with --virtual-service."}
+	}
+	return lead, nil
+}
+
+// takes is what the gateway makes of a call to the path.
+func (t *target) takes(authority, path string) istio.Taken {
+	return t.table.Take(istio.Call{Path: path, Authority: authority, TLS: t.gw.Server.GetTls() != nil})
+}
+
+// choose narrows the VirtualServices that serve the authority to the one meant:
+// by the flags, and where several are left by the path that real calls have.
+func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, listeners []istio.Listener, owner istio.Owner) (istio.Candidate, error) {
+	fit := slices.DeleteFunc(slices.Clone(serving), func(c istio.Candidate) bool {
+		return !o.wanted(c.VirtualService, routes.Table(c.Listener, serving))
+	})
+	if len(fit) > 1 && o.path != "" {
+		fit = slices.DeleteFunc(fit, func(c istio.Candidate) bool {
+			t := &target{gw: c.Listener, table: routes.Table(c.Listener, serving)}
+			taken := t.takes(o.dialAuthority(), o.path)
+			return taken.OK && taken.Unsure == "" && taken.Entry.VirtualService != c.VirtualService
+		})
+	}
 	if len(fit) == 1 {
 		return fit[0], nil
 	}
@@ -113,7 +152,7 @@ func (o *verifyOptions) choose(routes istio.Routes, listeners []istio.Listener, 
 	switch {
 	case len(fit) > 1:
 		e.What = fmt.Sprintf("%d VirtualServices serve %s through %s; which one is under test?", len(fit), o.authorityHost(), lead)
-		e.Hint = "Narrow it with --namespace, --service or --virtual-service."
+		e.Hint = "Narrow it with --path, --namespace, --service or --virtual-service."
 	case len(serving) > 0:
 		e.What = fmt.Sprintf("what serves %s through %s is not what was asked for; there are", o.authorityHost(), lead)
 		fit = serving
@@ -136,17 +175,21 @@ func (o *verifyOptions) choose(routes istio.Routes, listeners []istio.Listener, 
 }
 
 // wanted says whether a VirtualService is what the narrowing flags ask for.
-func (o *verifyOptions) wanted(vs *clientnet.VirtualService) bool {
+func (o *verifyOptions) wanted(vs *clientnet.VirtualService, table istio.Table) bool {
 	if o.namespace != "" && vs.Namespace != o.namespace || o.virtualService != "" && vs.Name != o.virtualService {
 		return false
 	}
+	_, ok := table.Lead(vs, o.meant)
+	return ok || o.service == ""
+}
+
+// meant says whether a rule is one of those that --service asks for.
+func (o *verifyOptions) meant(e istio.Entry) bool {
 	if o.service == "" {
 		return true
 	}
-	return slices.ContainsFunc(vs.Spec.Http, func(rule *networking.HTTPRoute) bool {
-		destinations, err := istio.Destinations(rule, vs.Namespace)
-		return err == nil && slices.ContainsFunc(destinations, func(d istio.Destination) bool { return d.Service == o.service })
-	})
+	destinations, err := istio.Destinations(e.Rule, e.VirtualService.Namespace)
+	return err == nil && slices.ContainsFunc(destinations, func(d istio.Destination) bool { return d.Service == o.service })
 }
 
 // findPods checks that the destinations exist, and learns why calls might stick by design.

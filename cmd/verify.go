@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"google.golang.org/grpc/codes"
 
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
@@ -159,8 +160,12 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	cluster, err := o.flags.Connect(userAgent())
-	if err != nil {
+	var none *k8s.NoConfigError
+	if errors.As(err, &none) && !none.Asked {
 		return o.withoutCluster(ctx, err)
+	}
+	if err != nil {
+		return err
 	}
 	mesh, err := istio.New(cluster.Config, cluster.Core)
 	if err != nil {
@@ -192,10 +197,17 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	sample := conn.Call(ctx, probe.Call{Path: noPath})
 	o.say("no cluster %s", why)
-	evidence := check.Evidence{Rung: check.RungRoute, Alpha: o.alpha, Witness: []probe.Sample{sample},
-		Where: check.Where{Address: o.addr}}
+	evidence := check.Evidence{Rung: check.RungRoute, Alpha: o.alpha, Where: check.Where{Address: o.addr},
+		WitnessWhy: "there is no cluster to ask which methods the app has"}
+	call := probe.Call{Path: noPath}
+	if o.path != "" {
+		call = probe.Call{Path: o.path, Payload: unreadable()}
+	}
+	// That a gateway has no route for a method which nobody has says nothing.
+	if s := plainCall(ctx, conn, call); o.path != "" || s.Upstream || s.Code != codes.Unimplemented {
+		evidence.Witness, evidence.WitnessWhy = []probe.Sample{s}, ""
+	}
 	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
 		Target: "an address, with no cluster to ask what is behind it", Result: check.Judge(evidence)}
 	doc.Reached(evidence)

@@ -124,22 +124,3 @@ func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
 	vs.Spec.Http = []*networking.HTTPRoute{rule}
 	return vs
 }
-
-// RuleUnderTest is the rule of a VirtualService that verify looks at: its
-// catch-all, else its first that leads anywhere. nil where none does (a
-// redirect, or a route that delegates).
-func RuleUnderTest(vs *clientnet.VirtualService) *networking.HTTPRoute {
-	var first *networking.HTTPRoute
-	for _, rule := range vs.Spec.Http {
-		if len(rule.Route) == 0 {
-			continue
-		}
-		if len(rule.Match) == 0 {
-			return rule
-		}
-		if first == nil {
-			first = rule
-		}
-	}
-	return first
-}

@@ -39,7 +39,7 @@ func TestProbeRoute(t *testing.T) {
 	vs := service(t, "test", "server", under)
 	before := vs.DeepCopy()
 	got := probeRoute(ProbeSpec{
-		Under: vs, Rule: RuleUnderTest(vs), Header: "x-grpcmesh-probe", Nonce: "0123456789abcdef",
+		Under: vs, Rule: vs.Spec.Http[0], Header: "x-grpcmesh-probe", Nonce: "0123456789abcdef",
 		Stamps: map[string]string{"x-grpcmesh-backend": "%UPSTREAM_REMOTE_ADDRESS%", "x-grpcmesh-gateway": "%HOSTNAME%"},
 		TTL:    90 * time.Second,
 	})
@@ -106,33 +106,13 @@ func TestExpired(t *testing.T) {
 // TestProbeRouteOutlivesItsRun: what probeRoute writes, expired reads.
 func TestProbeRouteOutlivesItsRun(t *testing.T) {
 	vs := service(t, "test", "server", under)
-	made := probeRoute(ProbeSpec{Under: vs, Rule: RuleUnderTest(vs), Header: "h", Nonce: "n", TTL: 2 * time.Minute})
+	made := probeRoute(ProbeSpec{Under: vs, Rule: vs.Spec.Http[0], Header: "h", Nonce: "n", TTL: 2 * time.Minute})
 	made.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	if expired(made, made.CreationTimestamp.Add(2*time.Minute-time.Second)) {
 		t.Error("it would be swept within its run's time")
 	}
 	if !expired(made, made.CreationTimestamp.Add(2*time.Minute+time.Second)) {
 		t.Error("it would never be swept")
-	}
-}
-
-func TestRuleUnderTest(t *testing.T) {
-	for _, tc := range []struct{ name, rules, want string }{
-		{"none", "", ""},
-		{"the only one", "{name: a, route: [{destination: {host: x}}]}", "a"},
-		{"the catch-all, wherever it stands", "{name: a, match: [{uri: {prefix: /x}}], route: [{destination: {host: x}}]}, {name: b, route: [{destination: {host: x}}]}", "b"},
-		{"the first with a match", "{name: a, match: [{uri: {prefix: /x}}], route: [{destination: {host: x}}]}, {name: b, match: [{uri: {prefix: /y}}], route: [{destination: {host: x}}]}", "a"},
-		{"a redirect leads nowhere", "{name: a, redirect: {uri: /x}}", ""},
-		{"behind a redirect", "{name: a, redirect: {uri: /x}}, {name: b, match: [{uri: {prefix: /x}}], route: [{destination: {host: x}}]}", "b"},
-		{"a delegate leads nowhere", "{name: a, delegate: {name: x}}", ""},
-	} {
-		var got string
-		if rule := RuleUnderTest(service(t, "test", "server", "spec: {http: ["+tc.rules+"]}")); rule != nil {
-			got = rule.Name
-		}
-		if got != tc.want {
-			t.Errorf("%s: rule %q, want %q", tc.name, got, tc.want)
-		}
 	}
 }
 

@@ -42,6 +42,7 @@ func (m *Mesh) Routes(ctx context.Context) (Routes, error) {
 type Listener struct {
 	Gateway *clientnet.Gateway
 	Server  *networking.Server
+	Ingress Ingress
 }
 
 // Listeners are the Gateways' servers on a port of the ingress; port 0 means
@@ -54,7 +55,7 @@ func (r Routes) Listeners(in Ingress, port int) []Listener {
 		}
 		for _, s := range gw.Spec.Servers {
 			if s.Port != nil && (port == 0 || int(s.Port.Number) == port) {
-				found = append(found, Listener{gw, s})
+				found = append(found, Listener{gw, s, in})
 			}
 		}
 	}
@@ -74,13 +75,15 @@ func selects(selector map[string]string, in Ingress) bool {
 // Bound says whether a VirtualService names the Gateway. A name without a
 // namespace means the VirtualService's own.
 func Bound(vs *clientnet.VirtualService, gw *clientnet.Gateway) bool {
-	return slices.ContainsFunc(vs.Spec.Gateways, func(ref string) bool {
-		ns, name, ok := strings.Cut(ref, "/")
-		if !ok {
-			ns, name = vs.Namespace, ref
-		}
-		return ns == gw.Namespace && name == gw.Name
-	})
+	return slices.ContainsFunc(vs.Spec.Gateways, func(ref string) bool { return refersTo(ref, vs, gw) })
+}
+
+func refersTo(ref string, vs *clientnet.VirtualService, gw *clientnet.Gateway) bool {
+	ns, name, ok := strings.Cut(ref, "/")
+	if !ok {
+		ns, name = vs.Namespace, ref
+	}
+	return ns == gw.Namespace && name == gw.Name
 }
 
 // serverHosts are the hosts that a server lets a VirtualService of the

@@ -41,7 +41,10 @@ type Cluster struct {
 
 // NoConfigError says that there is no cluster to talk to: no kubeconfig, or
 // none with the context that was asked for.
-type NoConfigError struct{ Reason string }
+type NoConfigError struct {
+	Reason string
+	Asked  bool // flags named a cluster, and it is that one which isn't there
+}
 
 // Error is the reason, with the files that were looked at.
 func (e *NoConfigError) Error() string { return e.Reason }
@@ -67,7 +70,7 @@ func (f *Flags) Connect(userAgent string) (*Cluster, error) {
 	cfg.UserAgent = userAgent
 	core, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
-		return nil, &NoConfigError{"kubeconfig: " + err.Error()}
+		return nil, &NoConfigError{"kubeconfig: " + err.Error(), f.asked()}
 	}
 	return &Cluster{Core: core, Config: cfg, Namespace: namespace}, nil
 }
@@ -80,7 +83,7 @@ func (f *Flags) explain(rules *clientcmd.ClientConfigLoadingRules, loader client
 	where := strings.Join(files, ", ")
 	if !slices.ContainsFunc(files, exists) {
 		return &NoConfigError{fmt.Sprintf("no kubeconfig: %s does not exist\n"+
-			"Name one with --kubeconfig or the environment variable KUBECONFIG.", where)}
+			"Name one with --kubeconfig or the environment variable KUBECONFIG.", where), f.asked()}
 	}
 	why := err.Error()
 	if clientcmd.IsEmptyConfig(err) {
@@ -89,7 +92,13 @@ func (f *Flags) explain(rules *clientcmd.ClientConfigLoadingRules, loader client
 	if raw, rawErr := loader.RawConfig(); rawErr == nil && len(raw.Contexts) > 0 {
 		why += "\nThe contexts there are: " + strings.Join(slices.Sorted(maps.Keys(raw.Contexts)), ", ")
 	}
-	return &NoConfigError{where + ": " + why}
+	return &NoConfigError{where + ": " + why, f.asked()}
+}
+
+// asked says whether the flags name a cluster themselves.
+func (f *Flags) asked() bool {
+	o := &f.overrides
+	return f.kubeconfig != "" || o.CurrentContext != "" || o.Context.Cluster != "" || o.Context.AuthInfo != "" || o.ClusterInfo.Server != ""
 }
 
 func exists(file string) bool {
