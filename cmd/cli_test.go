@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -24,6 +23,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"grpcmesh/internal/script"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts' golden files")
@@ -47,7 +48,7 @@ func TestCLI(t *testing.T) {
 		UpdateScripts: *update,
 		Setup:         setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":     cmdExits,
+			"exits":     script.Exits,
 			"connected": cmdConnected,
 			"asked":     cmdAsked,
 		},
@@ -123,27 +124,6 @@ func serveGRPC(env *testscript.Env) error {
 	env.Defer(srv.Stop)
 	env.Setenv("GRPC", lis.Addr().String())
 	return nil
-}
-
-// cmdExits is `exits CODE COMMAND...`: the command ends with just that exit
-// code. Its output is there for stdout, stderr and cmp.
-func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exits CODE COMMAND...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	got := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			ts.Fatalf("%v", err)
-		}
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
 }
 
 // cmdConnected is `connected SERVER N`: so many connections reached it so far.

@@ -99,6 +99,7 @@ func TestLayers(t *testing.T) {
 		{"internal/k8s", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},
 		{"internal/istio", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},
 		{"internal/check", "imports only probe and spread", only("internal/probe", "internal/spread")},
+		{"internal/script", "imports nothing of this module", only()},
 		{"internal/report", "reaches for no cluster and no wire", none("internal/k8s", "internal/istio", "internal/probe", "cmd")},
 	}
 	for _, r := range rules {
@@ -115,6 +116,9 @@ func TestLayers(t *testing.T) {
 		t.Error("cmd/grpcmesh does not import cmd")
 	}
 	for dir, list := range found {
+		if slices.Contains(list, path.Join(module, "internal/script")) {
+			t.Errorf("%s imports internal/script; only tests may", dir)
+		}
 		if dir != "cmd/grpcmesh" && slices.Contains(list, path.Join(module, "cmd")) {
 			t.Errorf("%s imports cmd; only cmd/grpcmesh may", dir)
 		}

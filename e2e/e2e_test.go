@@ -21,6 +21,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"grpcmesh/internal/script"
 )
 
 func TestMain(m *testing.M) {
@@ -60,7 +62,7 @@ func run(t *testing.T, dir string, serial bool) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":  cmdExits,
+			"exits":  script.Exits,
 			"apply":  cmdApply,
 			"mark":   cmdMark,
 			"writes": cmdWrites,
