@@ -101,15 +101,16 @@ func setup(env *testscript.Env) error {
 	id := random()
 	vars := map[string]string{
 		"ID": id, "NS": "e2e-" + id, "NS2": "e2e-" + id + "-b", "NAME": "app-" + id, "HOST": id + ".e2e.example.com",
-		"PORT":       strconv.Itoa(draw(20000, 29999)), // of the Service
-		"APPPORT":    strconv.Itoa(draw(30000, 39999)), // of the app; none of the usual ones
-		"KUBECONFIG": root(".lab/kubeconfig"),
-		"PROCEDURE":  root("testdata/procedure"),
-		"LABRUN":     root("lab/run"),
-		"GATEWAY":    "127.0.0.1:8000",
-		"PATH":       root("bin") + ":" + root(".lab/bin") + ":" + os.Getenv("PATH"),
-		"HOME":       os.Getenv("HOME"), // where lab/run finds the lab
-		"MARK":       "0",
+		"PORT":           strconv.Itoa(draw(20000, 29999)), // of the Service
+		"APPPORT":        strconv.Itoa(draw(30000, 39999)), // of the app; none of the usual ones
+		"KUBECONFIG":     root(".lab/kubeconfig"),
+		"PROCEDURE":      root("testdata/procedure"),
+		"LABRUN":         root("lab/run"),
+		"GATEWAY":        "127.0.0.1:8000",
+		"PATH":           root("bin") + ":" + root(".lab/bin") + ":" + os.Getenv("PATH"),
+		"HOME":           os.Getenv("HOME"),           // where lab/run finds the lab,
+		"XDG_CACHE_HOME": os.Getenv("XDG_CACHE_HOME"), // unless it is here
+		"MARK":           "0",
 	}
 	for k, v := range vars {
 		env.Setenv(k, v)
