@@ -48,6 +48,7 @@ func (o *exposeOptions) render() error {
 		Namespace: o.intent.Namespace, WorkloadKind: kind, WorkloadName: name,
 		Selector: o.podLabels, Port: o.intent.Port, TargetPort: o.intent.TargetPort,
 		GatewaySelector: o.intent.GatewaySelector,
+		GatewayPort:     port,
 		Servers:         manifest.MergeServers(nil, port, o.intent.Host),
 		Host:            o.intent.Host, MatchService: o.intent.MatchService,
 	}

@@ -173,7 +173,7 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	if x.open, err = istio.ChoosePort(x.ingress, x.o.intent.GatewayPort, x.exposure.Port); err != nil {
 		return err
 	}
-	x.exposure.GatewaySelector = x.ingress.Selector
+	x.exposure.GatewaySelector, x.exposure.GatewayPort = x.ingress.Selector, x.open.Port
 	x.o.say("gateway    %s, port %d, %s", x.ingress, x.open.Port, plural(len(x.ingress.Pods), "replica"))
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"grpcmesh/internal/plan"
 )
 
 // cmdApply is `apply FILE...`: kubectl apply of files in which $VARIABLES are
@@ -115,6 +117,20 @@ func cmdSubset(ts *testscript.TestScript, neg bool, args []string) {
 	path := missing("", want, got)
 	if (path != "") != neg {
 		ts.Fatalf("%s: differs at %q", args[1], path)
+	}
+}
+
+// cmdSame is `same A.json B.json`: both are one object in one state, but for
+// what the server itself counts.
+func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: same A.json B.json")
+	}
+	var a, b map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &a))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &b))
+	if fields := plan.Diff(a, b); len(fields) > 0 {
+		ts.Fatalf("%s and %s differ: %+v", args[0], args[1], fields)
 	}
 }
 

@@ -68,6 +68,7 @@ func run(t *testing.T, dir string, serial bool) {
 			"writes": cmdWrites,
 			"expand": cmdExpand,
 			"subset": cmdSubset,
+			"same":   cmdSame,
 			"user":   cmdUser,
 		},
 	}

@@ -65,3 +65,15 @@ func (m *Mesh) Apply(ctx context.Context, obj manifest.Object, resourceVersion s
 	}
 	return nil, fmt.Errorf("%s: no such kind here", obj.ID)
 }
+
+// Delete implements k8s.Applier for Gateway and VirtualService.
+func (m *Mesh) Delete(ctx context.Context, id manifest.ID, opts metav1.DeleteOptions) error {
+	api := m.client.NetworkingV1alpha3()
+	switch id.Kind {
+	case "Gateway":
+		return api.Gateways(id.Namespace).Delete(ctx, id.Name, opts)
+	case "VirtualService":
+		return api.VirtualServices(id.Namespace).Delete(ctx, id.Name, opts)
+	}
+	return fmt.Errorf("%s: no such kind here", id)
+}

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"grpcmesh/internal/manifest"
@@ -22,6 +25,9 @@ type Applier interface {
 	// Apply sends the object by server-side apply. A resourceVersion that is
 	// not empty must be the live object's.
 	Apply(ctx context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error)
+	// Delete deletes the object; one that the preconditions don't fit is a
+	// conflict.
+	Delete(ctx context.Context, id manifest.ID, opts metav1.DeleteOptions) error
 }
 
 // Appliers finds the Applier of a kind.
@@ -72,6 +78,32 @@ func (c *Cluster) Apply(ctx context.Context, obj manifest.Object, resourceVersio
 	return nil, fmt.Errorf("%s: no such kind here", obj.ID)
 }
 
+// OwnServices lists the Services of a namespace that are labelled as
+// grpcmesh's.
+func (c *Cluster) OwnServices(ctx context.Context, namespace string) ([]plan.State, error) {
+	list, err := c.Core.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{LabelSelector: manifest.ManagedBy + "=" + manifest.FieldManager})
+	if err != nil {
+		return nil, fmt.Errorf("listing Services in namespace %s: %w", namespace, err)
+	}
+	var found []plan.State
+	for i := range list.Items {
+		s, err := StateOf(&list.Items[i], nil)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, *s)
+	}
+	return found, nil
+}
+
+// Delete implements Applier for Service. A Namespace is never deleted.
+func (c *Cluster) Delete(ctx context.Context, id manifest.ID, opts metav1.DeleteOptions) error {
+	if id.Kind != "Service" {
+		return fmt.Errorf("%s: no such kind here", id)
+	}
+	return c.Core.CoreV1().Services(id.Namespace).Delete(ctx, id.Name, opts)
+}
+
 // Propose reads what is live, asks the server for a dry run of each object,
 // and gives the steps that a plan is built from. It writes nothing.
 func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.Step, error) {
@@ -94,8 +126,8 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 	return steps, nil
 }
 
-// Carry writes a plan's creations and updates, in order, and stops at the
-// first that fails. done is told each change after it was written. A plan cut
+// Carry writes a plan's creations, updates and deletions, in order, and stops
+// at the first that fails. done is told each change after it was written. A plan cut
 // short is completed by running the same command again.
 func Carry(ctx context.Context, by Appliers, p plan.Plan, done func(plan.Change)) error {
 	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager}
@@ -108,7 +140,42 @@ func Carry(ctx context.Context, by Appliers, p plan.Plan, done func(plan.Change)
 				return applyError(c.ID, err, "refused")
 			}
 		}
+		if c.Action == plan.Delete {
+			uid := types.UID(c.UID)
+			opts := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &c.ResourceVersion}}
+			if err := by[c.ID.Kind].Delete(ctx, c.ID, opts); err != nil && !apierrors.IsNotFound(err) {
+				return applyError(c.ID, err, "refused to delete")
+			}
+		}
 		done(c)
+	}
+	return nil
+}
+
+// WaitGone returns when all that a plan deleted is gone. Where the context's
+// deadline passes first it is a *NotReadyError with what holds the object.
+func WaitGone(ctx context.Context, by Appliers, p plan.Plan) error {
+	for _, c := range p.Changes {
+		if c.Action != plan.Delete {
+			continue
+		}
+		holds := ""
+		err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+			live, err := by[c.ID.Kind].Get(ctx, c.ID)
+			if err != nil || live == nil || live.UID != c.UID {
+				return err == nil, err
+			}
+			meta, _ := live.Object["metadata"].(map[string]any)
+			holds = fmt.Sprint(meta["finalizers"])
+			return false, nil
+		})
+		if holds != "" && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return &NotReadyError{Subject: c.ID.String() + " in namespace " + c.ID.Namespace, Cause: "it is deleted, and its finalizers hold it: " + holds,
+				Hint: "Find out who is to remove them; the same command completes what was begun."}
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

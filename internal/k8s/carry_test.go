@@ -42,16 +42,24 @@ func (b *book) Apply(_ context.Context, obj manifest.Object, resourceVersion str
 	return &plan.State{}, nil
 }
 
-func change(action plan.Action, name string) plan.Change {
-	id := manifest.ID{Kind: "Service", Namespace: "test", Name: name}
-	return plan.Change{ID: id, Action: action, Object: manifest.Object{ID: id}, ResourceVersion: "v-" + name}
+func (b *book) Delete(_ context.Context, id manifest.ID, opts metav1.DeleteOptions) error {
+	b.asked = append(b.asked, "delete "+id.String()+"@"+*opts.Preconditions.ResourceVersion+" "+string(*opts.Preconditions.UID))
+	if id.Name == b.fails {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "services"}, id.Name, errors.New("precondition"))
+	}
+	return nil
 }
 
-// TestCarry: only creations and updates are written, in order, each with the
+func change(action plan.Action, name string) plan.Change {
+	id := manifest.ID{Kind: "Service", Namespace: "test", Name: name}
+	return plan.Change{ID: id, Action: action, Object: manifest.Object{ID: id}, ResourceVersion: "v-" + name, UID: "u-" + name}
+}
+
+// TestCarry: only creations, updates and deletions are written, in order, each with the
 // version that it was planned from, without force; and nothing after a failure
 // or after the run has ended.
 func TestCarry(t *testing.T) {
-	p := plan.Plan{Changes: []plan.Change{change(plan.Unchanged, "a"), change(plan.Create, "b"), change(plan.Reuse, "c"), change(plan.Update, "d"), change(plan.Restart, "e"), change(plan.Update, "f")}}
+	p := plan.Plan{Changes: []plan.Change{change(plan.Unchanged, "a"), change(plan.Create, "b"), change(plan.Reuse, "c"), change(plan.Update, "d"), change(plan.Restart, "e"), change(plan.Update, "f"), change(plan.Delete, "g"), change(plan.Keep, "h")}}
 	write := func(name string) string { return "Service/" + name + "@v-" + name + " by grpcmesh" }
 	for _, tc := range []struct {
 		name        string
@@ -60,7 +68,8 @@ func TestCarry(t *testing.T) {
 		asked, done string
 		err         func(error) bool
 	}{
-		{"all", &book{}, false, write("b") + "," + write("d") + "," + write("f"), "a b c d e f", func(err error) bool { return err == nil }},
+		{"all", &book{}, false, write("b") + "," + write("d") + "," + write("f") + ",delete Service/g@v-g u-g", "a b c d e f g h", func(err error) bool { return err == nil }},
+		{"one can't be deleted", &book{fails: "g"}, false, write("b") + "," + write("d") + "," + write("f") + ",delete Service/g@v-g u-g", "a b c d e f", func(err error) bool { return errors.As(err, new(*plan.ConflictError)) }},
 		{"one fails", &book{fails: "d"}, false, write("b") + "," + write("d"), "a b c", func(err error) bool { return errors.As(err, new(*plan.ConflictError)) }},
 		{"the run ends", &book{}, true, write("b"), "a b", func(err error) bool { return errors.Is(err, context.Canceled) }},
 	} {

@@ -18,8 +18,11 @@ const (
 	FieldManager  = "grpcmesh"
 	ManagedBy     = "app.kubernetes.io/managed-by" // label; FieldManager on what grpcmesh made
 	WorkloadLabel = "grpcmesh.dev/workload"        // label; "deployment.server": what the object exposes
-	GatewayName   = "grpc"                         // the Gateway's name, as the procedure has it
-	PortName      = "grpc"                         // begins with grpc: Istio reads the protocol from it
+	// PortAnnotation is on each VirtualService: the gateway's port that it was
+	// exposed on, so that the Gateway can let go of what no one needs.
+	PortAnnotation = "grpcmesh.dev/gateway-port"
+	GatewayName    = "grpc" // the Gateway's name, as the procedure has it
+	PortName       = "grpc" // begins with grpc: Istio reads the protocol from it
 )
 
 // ID names one object of the cluster.
@@ -61,6 +64,7 @@ type Exposure struct {
 	// listens as wanted, so it is left alone.
 	ReuseGateway    bool
 	GatewaySelector map[string]string
+	GatewayPort     int      // of the gateway's Service; noted on the VirtualService
 	Servers         []Server // what the Gateway should listen on, others' needs of it included
 	Host            string
 	MatchService    string
@@ -78,6 +82,19 @@ func (e Exposure) ServiceName() string {
 		return e.Reuse
 	}
 	return e.WorkloadName
+}
+
+// GatewayObject is the Gateway alone: what it listens on, and nothing of an
+// exposure.
+func GatewayObject(namespace string, selector map[string]string, servers []Server) Object {
+	e := Exposure{Namespace: namespace, GatewaySelector: selector, Servers: servers}
+	return Object{ID{"Gateway", namespace, GatewayName}, e.gateway()}
+}
+
+// NamespaceObject owns nothing of a namespace: applied, it gives up what
+// grpcmesh had set on it.
+func NamespaceObject(name string, uid types.UID) Object {
+	return Object{ID{"Namespace", "", name}, coreac.Namespace(name).WithUID(uid)}
 }
 
 // Objects lists what the exposure means, in the order in which it is applied:
@@ -155,6 +172,9 @@ func (e Exposure) virtualService() *istioac.VirtualServiceApplyConfiguration {
 		}}
 	}
 	vs := istioac.VirtualService(e.WorkloadName, e.Namespace).WithLabels(e.labels())
+	if e.GatewayPort != 0 {
+		vs.WithAnnotations(map[string]string{PortAnnotation: strconv.Itoa(e.GatewayPort)})
+	}
 	vs.Spec = &networking.VirtualService{
 		Hosts:    []string{e.Host},
 		Gateways: []string{e.Namespace + "/" + GatewayName},

@@ -19,6 +19,13 @@ type State struct {
 	Object          map[string]any // the whole object as JSON values
 }
 
+// Name is the object's own.
+func (s State) Name() string {
+	meta, _ := s.Object["metadata"].(map[string]any)
+	name, _ := meta["name"].(string)
+	return name
+}
+
 // Action is what a plan does with one object.
 type Action string
 
@@ -29,6 +36,8 @@ const (
 	Unchanged Action = "unchanged"
 	Reuse     Action = "reuse" // someone else's, and already as wanted
 	Restart   Action = "restart"
+	Delete    Action = "delete"
+	Keep      Action = "keep" // it was to go, and is not grpcmesh's to delete
 )
 
 // Change is one line of a plan.
@@ -42,11 +51,12 @@ type Change struct {
 	// ResourceVersion is the version that the plan was made from; the write
 	// carries it, so that a change made meanwhile is a conflict and not lost.
 	ResourceVersion string
+	UID             string // of what is to be deleted: another of its name is not
 }
 
 // Writes says whether carrying out the change writes to the cluster.
 func (c Change) Writes() bool {
-	return c.Action == Create || c.Action == Update || c.Action == Restart
+	return c.Action == Create || c.Action == Update || c.Action == Restart || c.Action == Delete
 }
 
 // Plan is what one run will do, in order.

@@ -1,0 +1,86 @@
+package istio
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// Gateway is the Gateway of that name, or nil.
+func (r Routes) Gateway(namespace, name string) *clientnet.Gateway {
+	for _, gw := range r.Gateways {
+		if gw.Namespace == namespace && gw.Name == name {
+			return gw
+		}
+	}
+	return nil
+}
+
+// Own are the VirtualServices of a namespace that are labelled as grpcmesh's.
+func (r Routes) Own(namespace string) ([]plan.State, error) {
+	var found []plan.State
+	for _, vs := range r.VirtualServices {
+		if vs.Namespace != namespace || !manifest.Owned(vs.Labels) {
+			continue
+		}
+		s, err := k8s.StateOf(vs, nil)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, *s)
+	}
+	return found, nil
+}
+
+// Release is what a Gateway still has to listen on once a VirtualService of
+// its namespace is gone, and which others lean on it. Those that grpcmesh made
+// say which port they want; any other may mean every server that admits it.
+func (r Routes) Release(gw *clientnet.Gateway, gone string) (servers []manifest.Server, users []string) {
+	var rest []*clientnet.VirtualService
+	for _, vs := range r.VirtualServices {
+		if Bound(vs, gw) && (vs.Namespace != gw.Namespace || vs.Name != gone) {
+			rest = append(rest, vs)
+			users = append(users, fmt.Sprintf("VirtualService %s/%s", vs.Namespace, vs.Name))
+		}
+	}
+	for _, s := range gw.Spec.Servers {
+		port := int(s.Port.GetNumber())
+		var hosts []string
+		for _, vs := range rest {
+			if manifest.Owned(vs.Labels) && cmp.Or(vs.Annotations[manifest.PortAnnotation], strconv.Itoa(port)) != strconv.Itoa(port) {
+				continue
+			}
+			for _, admitted := range serverHosts(Listener{Gateway: gw, Server: s}, vs.Namespace) {
+				for _, host := range vs.Spec.Hosts {
+					if overlap(admitted, host) {
+						hosts = append(hosts, narrower(admitted, host))
+					}
+				}
+			}
+		}
+		if slices.Contains(hosts, "*") {
+			hosts = []string{"*"}
+		}
+		slices.Sort(hosts)
+		if hosts = slices.Compact(hosts); len(hosts) > 0 {
+			servers = append(servers, manifest.Server{Port: port, Hosts: hosts})
+		}
+	}
+	return servers, users
+}
+
+// narrower is the one of two overlapping host patterns that the other takes.
+func narrower(a, b string) string {
+	if accepts(a, strings.TrimPrefix(b, "*")) && specificity(b) >= specificity(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,71 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"grpcmesh/internal/manifest"
+)
+
+// Removal decides about one object that is to go: it is deleted if grpcmesh
+// made it and still owns it, and is kept, with the reason, where the label that
+// says so was forged or someone else has since written into its spec.
+func Removal(id manifest.ID, live State) Change {
+	c := Change{ID: id, Action: Delete, ResourceVersion: live.ResourceVersion, UID: live.UID}
+	others, ours := managers(live)
+	switch {
+	case !manifest.Owned(live.Labels):
+		c.Action, c.Reason = Keep, "not made by grpcmesh"
+	case !ours:
+		c.Action, c.Reason = Keep, "its label says that grpcmesh made it, and its managed fields do not"
+	case len(others) > 0:
+		c.Action, c.Reason = Keep, "parts of it were written by "+strings.Join(others, ", ")
+	}
+	return c
+}
+
+// managers says whether grpcmesh has applied the object, and who else has
+// written into its spec. Labels and annotations may be anyone's.
+func managers(live State) (others []string, ours bool) {
+	b, err := json.Marshal(live.Object["metadata"])
+	if err != nil {
+		return []string{err.Error()}, false
+	}
+	var meta metav1.ObjectMeta
+	if err := json.Unmarshal(b, &meta); err != nil {
+		return []string{err.Error()}, false
+	}
+	for _, m := range meta.ManagedFields {
+		if m.Manager == manifest.FieldManager {
+			ours = ours || m.Operation == metav1.ManagedFieldsOperationApply
+			continue
+		}
+		fields := map[string]any{}
+		if m.FieldsV1 == nil || json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields) != nil {
+			continue
+		}
+		if _, spec := fields["f:spec"]; spec && m.Subresource == "" {
+			others = append(others, m.Manager)
+		}
+	}
+	slices.Sort(others)
+	return slices.Compact(others), ours
+}
+
+// Exposed lists the workloads that the labels of grpcmesh's own objects name,
+// as "kind/name" in lower case, sorted.
+func Exposed(all []State) []string {
+	var found []string
+	for _, s := range all {
+		kind, name, ok := strings.Cut(s.Labels[manifest.WorkloadLabel], ".")
+		if manifest.Owned(s.Labels) && ok {
+			found = append(found, fmt.Sprintf("%s/%s", kind, name))
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}

@@ -1,0 +1,48 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"grpcmesh/internal/plan"
+)
+
+// Unexpose is what a run of unexpose found and did.
+type Unexpose struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"` // UnexposeReport
+	DryRun     string   `json:"dryRun,omitempty"`
+	Namespace  string   `json:"namespace"`
+	Workload   string   `json:"workload,omitempty"` // kind/name; empty: none was exposed
+	Changes    []Change `json:"changes"`
+	Warnings   []string `json:"warnings,omitempty"`
+}
+
+// Tail is what the text output ends with, after the changes.
+func (u *Unexpose) Tail(w io.Writer) error {
+	wrote := 0
+	for _, c := range u.Changes {
+		switch c.Action {
+		case plan.Create, plan.Update, plan.Delete, plan.Restart:
+			wrote++
+		case plan.Keep, plan.Reuse, plan.Unchanged:
+		}
+	}
+	var b strings.Builder
+	switch {
+	case u.DryRun != "":
+		fmt.Fprintf(&b, "\nDry run (%s): nothing was written.\n", u.DryRun)
+	case wrote == 0:
+		fmt.Fprintf(&b, "\nNothing to undo in namespace %s.\n", Clean(u.Namespace))
+	case u.Workload == "":
+		fmt.Fprintf(&b, "\nWhat a run that was cut short had left in namespace %s is gone.\n", Clean(u.Namespace))
+	default:
+		fmt.Fprintf(&b, "\n%s in namespace %s is no longer exposed.\n", Clean(u.Workload), Clean(u.Namespace))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Names lists the objects one a line, as kubectl's -o name does.
+func (u *Unexpose) Names(w io.Writer) error { return (&Expose{Changes: u.Changes}).Names(w) }
