@@ -1,0 +1,241 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	networking "istio.io/api/networking/v1alpha3"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/report"
+)
+
+type statusOptions struct {
+	IO
+	flags *k8s.Flags
+
+	all    bool
+	output string
+}
+
+func newStatus(streams IO, flags *k8s.Flags) *cobra.Command {
+	o := &statusOptions{IO: streams, flags: flags}
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "List what is exposed, where, and by whom",
+		Long: `List what is exposed through gateways, at which addresses, and by whom, with its pods and
+sidecars. What grpcmesh did not make is listed too. Nothing is written.`,
+		Example: `  # What a namespace exposes
+  grpcmesh status --namespace test
+
+  # The whole cluster, with routes and gateways
+  grpcmesh status --all-namespaces -o wide`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	fs := c.Flags()
+	fs.BoolVarP(&o.all, "all-namespaces", "A", false, "Look at every namespace.")
+	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, wide, json, yaml or name.")
+	return c
+}
+
+func (o *statusOptions) run(ctx context.Context) error {
+	if !slices.Contains([]string{"text", "wide", "json", "yaml", "name"}, o.output) {
+		return &manifest.InvalidError{Field: "--output", Value: o.output, Reason: "is none of text, wide, json, yaml and name"}
+	}
+	namespace := o.flags.Namespace()
+	if o.all {
+		namespace = metav1.NamespaceAll
+	} else if err := (manifest.Intent{Namespace: namespace, Port: manifest.DefaultPort, Host: "*"}).Validate(); err != nil {
+		return err
+	}
+	cluster, err := o.flags.Connect(userAgent())
+	if err != nil {
+		return err
+	}
+	mesh, err := istio.New(cluster.Config, cluster.Core)
+	if err != nil {
+		return err
+	}
+	w, err := look(ctx, cluster, mesh, namespace)
+	if err != nil {
+		return err
+	}
+	doc := &report.Status{APIVersion: report.APIVersion, Kind: "StatusReport", Namespace: namespace, Exposures: w.exposures(namespace)}
+	switch o.output {
+	case "json":
+		return report.JSON(o.Out, doc)
+	case "yaml":
+		return report.YAML(o.Out, doc)
+	case "name":
+		return doc.Names(o.Out)
+	}
+	if len(doc.Exposures) == 0 {
+		where := "in namespace " + namespace
+		if o.all {
+			where = "in this cluster"
+		}
+		_, err := fmt.Fprintln(o.Err, report.CleanLines("Nothing is exposed through a gateway "+where+"."))
+		return err
+	}
+	return doc.Table(o.Out, o.output == "wide")
+}
+
+// view is what status is told from: read once, then only looked at.
+type view struct {
+	routes    istio.Routes
+	ingresses []istio.Ingress
+	services  []corev1.Service
+	workloads []k8s.Workload
+	pods      []corev1.Pod
+}
+
+func look(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh, namespace string) (*view, error) {
+	w := &view{}
+	var err error
+	if w.routes, err = mesh.Routes(ctx); err != nil {
+		return nil, err
+	}
+	if w.ingresses, err = mesh.Ingresses(ctx); err != nil {
+		return nil, err
+	}
+	services, err := cluster.Core.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing Services: %w", err)
+	}
+	w.services = services.Items
+	if w.workloads, err = cluster.Workloads(ctx, namespace); err != nil {
+		return nil, err
+	}
+	pods, err := cluster.Core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("listing pods: %w", err)
+	}
+	w.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
+		return p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
+	})
+	return w, nil
+}
+
+// exposures are the VirtualServices of the namespace ("" is all) that gateways
+// serve, by namespace and name.
+func (w *view) exposures(namespace string) []report.Exposure {
+	found := []report.Exposure{}
+	for _, vs := range w.routes.VirtualServices {
+		if (namespace == "" || vs.Namespace == namespace) && istio.BeyondMesh(vs) && len(vs.Spec.Hosts) > 0 {
+			found = append(found, w.exposure(vs))
+		}
+	}
+	slices.SortFunc(found, func(a, b report.Exposure) int {
+		return strings.Compare(a.Namespace+"/"+a.VirtualService, b.Namespace+"/"+b.VirtualService)
+	})
+	return found
+}
+
+func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
+	e := report.Exposure{Namespace: vs.Namespace, VirtualService: vs.Name, ManagedBy: vs.Labels[manifest.ManagedBy], Hosts: vs.Spec.Hosts,
+		Services: []string{}, Workloads: []string{}, Gateways: []string{}, Addresses: []string{}, Problems: []string{}}
+	problem := func(format string, args ...any) { e.Problems = append(e.Problems, fmt.Sprintf(format, args...)) }
+	w.entrances(vs, &e)
+	if len(e.Gateways) == 0 {
+		problem("no ingress gateway listens for it: none of its Gateways (%s) is there, selects a gateway, opens one of its ports and admits its hosts", strings.Join(vs.Spec.Gateways, ", "))
+	}
+	for _, rule := range vs.Spec.Http {
+		e.Paths = append(e.Paths, pathsOf(rule)...)
+		destinations, err := istio.Destinations(rule, vs.Namespace)
+		if err != nil {
+			problem("%s", err)
+		}
+		for _, d := range destinations {
+			w.destination(d, &e, problem)
+		}
+	}
+	for _, list := range []*[]string{&e.Services, &e.Workloads, &e.Paths, &e.Gateways, &e.Addresses} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	if e.Pods > 0 && e.Sidecars < e.Pods {
+		problem("%d of %s lack the sidecar", e.Pods-e.Sidecars, plural(e.Pods, "pod"))
+	}
+	if len(e.Services) > 0 && e.Ready == 0 {
+		problem("no pod is ready")
+	}
+	return e
+}
+
+func (w *view) entrances(vs *clientnet.VirtualService, e *report.Exposure) {
+	for _, l := range w.routes.Entrances(vs, w.ingresses) {
+		e.Gateways = append(e.Gateways, l.Ingress.String())
+		for _, a := range l.Ingress.Addresses {
+			e.Addresses = append(e.Addresses, net.JoinHostPort(a, strconv.Itoa(int(l.Server.Port.Number))))
+		}
+	}
+}
+
+// destination adds what a rule leads to. Of other namespaces only the name is
+// told: they may not have been read.
+func (w *view) destination(d istio.Destination, e *report.Exposure, problem func(string, ...any)) {
+	name := d.Service
+	if d.Namespace != e.Namespace {
+		e.Services = append(e.Services, d.Namespace+"/"+name)
+		return
+	}
+	if slices.Contains(e.Services, name) {
+		return
+	}
+	e.Services = append(e.Services, name)
+	i := slices.IndexFunc(w.services, func(s corev1.Service) bool { return s.Namespace == d.Namespace && s.Name == name })
+	if i < 0 {
+		problem("it leads to Service %s, which does not exist", name)
+		return
+	}
+	if len(w.services[i].Spec.Selector) == 0 {
+		return
+	}
+	selector := labels.SelectorFromSet(w.services[i].Spec.Selector)
+	for _, l := range w.workloads {
+		if l.Namespace == d.Namespace && selector.Matches(labels.Set(l.Template.Labels)) {
+			e.Workloads = append(e.Workloads, l.String())
+		}
+	}
+	for i := range w.pods {
+		p := &w.pods[i]
+		if p.Namespace != d.Namespace || !selector.Matches(labels.Set(p.Labels)) {
+			continue
+		}
+		e.Pods++
+		if k8s.Ready(p) {
+			e.Ready++
+		}
+		if k8s.HasSidecar(p.Spec) {
+			e.Sidecars++
+		}
+	}
+}
+
+// pathsOf is what a rule asks of a call's path.
+func pathsOf(rule *networking.HTTPRoute) []string {
+	var paths []string
+	for _, m := range rule.Match {
+		switch uri := m.GetUri().GetMatchType().(type) {
+		case *networking.StringMatch_Exact:
+			paths = append(paths, uri.Exact)
+		case *networking.StringMatch_Prefix:
+			paths = append(paths, uri.Prefix+"*")
+		case *networking.StringMatch_Regex:
+			paths = append(paths, "~"+uri.Regex)
+		}
+	}
+	return paths
+}
