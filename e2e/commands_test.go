@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"sigs.k8s.io/yaml"
 
 	"grpcmesh/internal/plan"
 )
@@ -179,12 +180,35 @@ func cmdUser(ts *testscript.TestScript, neg bool, args []string) {
 		part := strings.Split(arg, ":")
 		rules = append(rules, fmt.Sprintf(`{"verbs":[%s],"apiGroups":["%s"],"resources":[%s]}`, quoted(part[0]), part[1], quoted(part[2])))
 	}
-	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"List","items":[
-		{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":%q},"rules":[%s]},
+	become(ts, name, fmt.Sprintf(`{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":%q},"rules":[%s]}`, name, strings.Join(rules, ",")))
+}
+
+// cmdRole is `role NAME`: from here on grpcmesh is a user who has just the
+// role of that name in docs/rbac.yaml.
+func cmdRole(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: role NAME")
+	}
+	published, err := os.ReadFile(root("docs/rbac.yaml"))
+	ts.Check(err)
+	for _, role := range strings.Split(string(published), "\n---\n") {
+		if name := args[0] + "-" + ts.Getenv("ID"); strings.Contains(role, "\n  name: "+args[0]+"\n") {
+			role, err := yaml.YAMLToJSON([]byte(strings.Replace(role, "name: "+args[0], "name: "+name, 1)))
+			ts.Check(err)
+			become(ts, name, string(role))
+			return
+		}
+	}
+	ts.Fatalf("docs/rbac.yaml has no role %s", args[0])
+}
+
+// become binds the role, which has the user's name, and makes $AS that user.
+func become(ts *testscript.TestScript, name, role string) {
+	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"List","items":[%s,
 		{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding","metadata":{"name":%q},
 		 "roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":%q},
 		 "subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":%q}]}]}`,
-		name, strings.Join(rules, ","), name, name, name)
+		role, name, name, name)
 	ts.Check(os.WriteFile(ts.MkAbs("user.json"), []byte(text), 0o600))
 	if out, err := kubectl("apply", "-f", ts.MkAbs("user.json")); err != nil {
 		ts.Fatalf("%v: %s", err, out)

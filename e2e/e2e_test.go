@@ -70,6 +70,7 @@ func run(t *testing.T, dir string, serial bool) {
 			"subset": cmdSubset,
 			"same":   cmdSame,
 			"user":   cmdUser,
+			"role":   cmdRole,
 		},
 	}
 	if !serial {
