@@ -55,6 +55,14 @@ func (o *exposeOptions) render() error {
 	if err := e.Validate(); err != nil {
 		return err
 	}
+	// Which label injects depends on the cluster's mesh: the wrong one would keep
+	// sidecars away, so none is guessed.
+	if rev := o.intent.Revision; rev != "" {
+		e.InjectLabel = map[string]string{"istio.io/rev": rev}
+	} else {
+		o.say("note: the namespace's label for injection is not among these objects, as it depends on the mesh.\n"+
+			"With --revision REV it is: istio.io/rev=REV. Else, for Istio's default: kubectl label namespace %s istio-injection=enabled", e.Namespace)
+	}
 	switch o.output {
 	case "json", "yaml":
 		var objects []any
@@ -69,6 +77,9 @@ func (o *exposeOptions) render() error {
 	doc := &report.Expose{DryRun: "client", Host: o.intent.Host, Workload: kind + "/" + name}
 	for _, obj := range e.Objects() {
 		c := report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Create})
+		if obj.Kind == "Namespace" { // it is there already, with the workload in it
+			c = report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Update, Reason: "label istio.io/rev=" + o.intent.Revision})
+		}
 		doc.Changes = append(doc.Changes, c)
 		if o.output == "text" {
 			if _, err := fmt.Fprintln(o.Out, c.Line("client")); err != nil {

@@ -46,7 +46,7 @@ type Object struct {
 // all that is needed to write the objects down.
 type Exposure struct {
 	Namespace    string
-	NamespaceUID types.UID         // so that applying the label never creates a namespace
+	NamespaceUID types.UID         // so that applying the label never creates a namespace; empty: no cluster was asked
 	InjectLabel  map[string]string // the label to set on the namespace; nil: it is as it should be
 
 	WorkloadKind string
@@ -102,7 +102,10 @@ func NamespaceObject(name string, uid types.UID) Object {
 func (e Exposure) Objects() []Object {
 	var objs []Object
 	if len(e.InjectLabel) > 0 {
-		ns := coreac.Namespace(e.Namespace).WithUID(e.NamespaceUID).WithLabels(e.InjectLabel)
+		ns := coreac.Namespace(e.Namespace).WithLabels(e.InjectLabel)
+		if e.NamespaceUID != "" {
+			ns.WithUID(e.NamespaceUID)
+		}
 		objs = append(objs, Object{ID{"Namespace", "", e.Namespace}, ns})
 	}
 	if e.Reuse == "" {
