@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"maps"
-	"slices"
 	"strconv"
 
 	networking "istio.io/api/networking/v1alpha3"
@@ -184,30 +183,6 @@ func (e Exposure) virtualService() *istioac.VirtualServiceApplyConfiguration {
 		Http:     []*networking.HTTPRoute{rule},
 	}
 	return vs
-}
-
-// MergeServers adds the listener that is wanted to those that a Gateway has
-// already, so that two exposures of one namespace can share it. Where the port
-// is there and its hosts cover the wanted one, nothing changes.
-func MergeServers(have []Server, port int, host string) []Server {
-	merged := slices.Clone(have)
-	for i, s := range merged {
-		if s.Port != port {
-			continue
-		}
-		if !slices.Contains(s.Hosts, host) && !slices.Contains(s.Hosts, "*") {
-			hosts := []string{"*"} // beside "*" every other host is said already
-			if host != "*" {
-				hosts = append(slices.Clone(s.Hosts), host)
-				slices.Sort(hosts)
-			}
-			merged[i].Hosts = hosts
-		}
-		return merged
-	}
-	merged = append(merged, Server{Port: port, Hosts: []string{host}})
-	slices.SortFunc(merged, func(a, b Server) int { return a.Port - b.Port })
-	return merged
 }
 
 // Validate reports what in the exposure the API server would refuse for its

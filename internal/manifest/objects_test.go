@@ -297,6 +297,11 @@ func TestMergeServers(t *testing.T) {
 		{"any replaces all", servers(at(8000, "a.com", "b.com")), 8000, "*", servers(at(8000, "*"))},
 		{"another port before", servers(at(8000, "*")), 80, "*", servers(at(80, "*"), at(8000, "*"))},
 		{"another port after", servers(at(80, "*")), 8000, "a.com", servers(at(80, "*"), at(8000, "a.com"))},
+		{"covered by a wildcard", servers(at(8000, "*.com")), 8000, "a.com", servers(at(8000, "*.com"))},
+		{"a wildcard replaces what it covers", servers(at(8000, "*.b.com", "a.b.com", "a.com", "b.com")), 8000, "*.b.com", servers(at(8000, "*.b.com", "a.b.com", "a.com", "b.com"))},
+		{"a wildcard that is new replaces what it covers", servers(at(8000, "*.x.b.com", "a.b.com", "a.com", "b.com")), 8000, "*.b.com", servers(at(8000, "*.b.com", "a.com", "b.com"))},
+		{"a wildcard leaves others' limits alone", servers(at(8000, "a.b.com", "shop/x.b.com")), 8000, "*.b.com", servers(at(8000, "*.b.com", "shop/x.b.com"))},
+		{"in any case", servers(at(8000, "A.com")), 8000, "a.com", servers(at(8000, "A.com"))},
 		{"one of two ports", servers(at(80, "x.com"), at(8000, "y.com")), 8000, "a.com", servers(at(80, "x.com"), at(8000, "a.com", "y.com"))},
 	} {
 		before := clone(tc.have)
@@ -306,6 +311,24 @@ func TestMergeServers(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, tc.have); diff != "" {
 			t.Errorf("%s: what was there is altered (-before +after):\n%s", tc.name, diff)
+		}
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, tc := range []struct {
+		pattern, host string
+		want          bool
+	}{
+		{"*", "*", true}, {"*", "a.com", true}, {"*", "*.a.com", true},
+		{"*.a.com", "b.a.com", true}, {"*.a.com", "*.a.com", true}, {"*.a.com", "*.b.a.com", true},
+		{"*.a.com", "a.com", false}, {"*.a.com", "*", false}, {"*.a.com", "*.com", false}, {"*.a.com", "x-a.com", false},
+		{"a.com", "a.com", true}, {"a.com", "A.Com", true}, {"*.A.com", "b.a.COM", true},
+		{"a.com", "*", false}, {"a.com", "*.a.com", false}, {"a.com", "b.com", false},
+		{"", "a.com", false},
+	} {
+		if got := manifest.Covers(tc.pattern, tc.host); got != tc.want {
+			t.Errorf("Covers(%q, %q) = %v", tc.pattern, tc.host, got)
 		}
 	}
 }
@@ -330,7 +353,7 @@ func TestMergeServersKeepsAll(t *testing.T) {
 		for range rapid.IntRange(1, 8).Draw(t, "n") {
 			asks = append(asks, ask{
 				rapid.SampledFrom([]int{80, 8000, 9000}).Draw(t, "port"),
-				rapid.SampledFrom([]string{"*", "a.com", "b.com", "*.c.com"}).Draw(t, "host"),
+				rapid.SampledFrom([]string{"*", "a.com", "b.com", "*.c.com", "a.c.com", "*.b.c.com", "a.b.c.com"}).Draw(t, "host"),
 			})
 		}
 		var servers []manifest.Server
@@ -339,7 +362,7 @@ func TestMergeServersKeepsAll(t *testing.T) {
 		}
 		for _, a := range asks {
 			taken := slices.ContainsFunc(servers, func(s manifest.Server) bool {
-				return s.Port == a.port && (slices.Contains(s.Hosts, a.host) || slices.Contains(s.Hosts, "*"))
+				return s.Port == a.port && slices.ContainsFunc(s.Hosts, func(h string) bool { return manifest.Covers(h, a.host) })
 			})
 			if !taken {
 				t.Errorf("%s on port %d is lost: %v", a.host, a.port, servers)
