@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -163,18 +164,25 @@ func (x *exposer) findInjection(ctx context.Context) error {
 }
 
 func (x *exposer) findGateway(ctx context.Context) error {
-	all, err := x.mesh.Ingresses(ctx)
+	all, err := x.mesh.AllIngresses(ctx)
 	if err != nil {
 		return err
 	}
-	if x.ingress, err = istio.ChooseIngress(all, x.o.intent.GatewaySelector); err != nil {
+	asked := x.o.intent.GatewaySelector
+	var alike []istio.Ingress
+	if x.ingress, alike, err = istio.ChooseIngress(all, asked, x.o.intent.GatewayPort, x.exposure.Port); err != nil {
 		return err
 	}
 	if x.open, err = istio.ChoosePort(x.ingress, x.o.intent.GatewayPort, x.exposure.Port); err != nil {
 		return err
 	}
-	x.exposure.GatewaySelector, x.exposure.GatewayPort = x.ingress.Selector, x.open.Port
+	// Labels that were asked for may tell its pods from another gateway's.
+	x.exposure.GatewaySelector, x.exposure.GatewayPort = maps.Clone(x.ingress.Selector), x.open.Port
+	maps.Copy(x.exposure.GatewaySelector, asked)
 	x.o.say("gateway    %s, port %d, %s", x.ingress, x.open.Port, plural(len(x.ingress.Pods), "replica"))
+	for _, in := range alike {
+		x.o.say("           Service %s leads to the same pods and would do as well: what is exposed is reached through it too", in)
+	}
 	return nil
 }
 

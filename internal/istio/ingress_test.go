@@ -2,7 +2,6 @@ package istio
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -12,10 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
-
-	"grpcmesh/internal/k8s"
-	"grpcmesh/internal/manifest"
+	"k8s.io/client-go/kubernetes/fake"
 )
 
 // routerPod is a pod of an ingress gateway.
@@ -71,139 +69,56 @@ func TestIngressOfTheLab(t *testing.T) {
 	if len(in.Pods) != 1 || in.Pods[0].Name != "gw" {
 		t.Errorf("%d pods, want the ready router alone", len(in.Pods))
 	}
-	want := []IngressPort{{15021, 15021, 30598, "status-port"}, {80, 8080, 30416, "http2"}, {443, 8443, 31942, "https"},
-		{8000, 8000, 31731, "tcp-clb-8000"}, {88, 8088, 0, "named"}}
+	want := []IngressPort{{15021, 15021, 30598, "status-port", ""}, {80, 8080, 30416, "http2", ""}, {443, 8443, 31942, "https", ""},
+		{8000, 8000, 31731, "tcp-clb-8000", ""}, {88, 8088, 0, "named", ""}}
 	if diff := cmp.Diff(want, in.Ports); diff != "" {
 		t.Errorf("Ports (-want +got):\n%s", diff)
 	}
-	if got := in.OpenPorts(); !slices.Equal(got, []int{80, 443, 8000, 88}) {
-		t.Errorf("OpenPorts = %v: want all but the status port and UDP", got)
+	if got := in.ServingPorts(); !slices.Equal(got, []int{80, 8000, 88}) {
+		t.Errorf("ServingPorts = %v: want all but the status port, UDP and 443", got)
+	}
+	if in.Asleep || in.Untranslated {
+		t.Errorf("asleep %v, untranslated %v", in.Asleep, in.Untranslated)
+	}
+	svc.Labels = map[string]string{"experimental.istio.io/disable-gateway-port-translation": "true"}
+	if in := ingress(svc, nil); !in.Asleep || !in.Untranslated {
+		t.Errorf("without pods, and labelled as Knative's: asleep %v, untranslated %v", in.Asleep, in.Untranslated)
 	}
 }
 
-func TestMayBeGateway(t *testing.T) {
-	svc := func(typ corev1.ServiceType, selector map[string]string, ports ...int32) *corev1.Service {
-		s := &corev1.Service{Spec: corev1.ServiceSpec{Type: typ, Selector: selector}}
-		for _, p := range ports {
-			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Port: p})
-		}
-		return s
-	}
-	app := map[string]string{"app": "x"}
-	for _, tc := range []struct {
-		name string
-		svc  *corev1.Service
-		want bool
-	}{
-		{"the lab's", labService(t), true},
-		{"AKS", svc("LoadBalancer", map[string]string{"istio": "aks-istio-ingressgateway-external"}, 15021, 80, 443), true},
-		{"behind a CLB of its own, ClusterIP", svc("ClusterIP", map[string]string{"istio": "ingressgateway"}, 80), true},
-		{"by its status port", svc("ClusterIP", app, 15021, 80), true},
-		{"by its type", svc("NodePort", app, 80), true},
-		{"an app", svc("ClusterIP", app, 8000), false},
-		{"egress", svc("ClusterIP", map[string]string{"istio": "egressgateway"}, 80, 443), false},
-		{"east-west", svc("LoadBalancer", map[string]string{"istio": "eastwestgateway"}, 15021, 15443, 15012, 15017), false},
-		{"istiod", svc("ClusterIP", map[string]string{"istio": "pilot", "app": "istiod"}, 15010, 15012, 443), false},
-		{"no selector", svc("LoadBalancer", nil, 80), false},
-	} {
-		if got := mayBeGateway(tc.svc); got != tc.want {
-			t.Errorf("%s: %v", tc.name, got)
-		}
-	}
-	if !isRouter(routerPod(nil, true)) {
-		t.Error("a router is not seen")
-	}
-	sidecar := routerPod(nil, true)
-	sidecar.Spec.Containers[0].Args = []string{"proxy", "sidecar"}
-	if isRouter(sidecar) {
-		t.Error("a sidecar is taken for a router")
-	}
-}
-
-func TestChooseIngress(t *testing.T) {
-	one := Ingress{Namespace: "istio-system", Service: "istio-ingressgateway", Selector: map[string]string{"app": "istio-ingressgateway", "istio": "ingressgateway"}}
-	two := Ingress{Namespace: "edge", Service: "gw-1", Selector: map[string]string{"app": "istio-ingressgateway-1", "istio": "ingressgateway"}}
+// TestIngressesAsleep: a gateway that is scaled to 0 is known by its Service,
+// and only AllIngresses tells of it.
+func TestIngressesAsleep(t *testing.T) {
+	svc := labService(t)
+	app := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"},
+		Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 80}}}}
+	pod := routerPod(svc.Spec.Selector, true)
+	pod.Namespace = svc.Namespace
 	for _, tc := range []struct {
 		name     string
-		all      []Ingress
-		selector map[string]string
-		want     string // the one chosen, or how the error begins
-		cands    []string
+		objects  []runtime.Object
+		all, any string
 	}{
-		{"the only one", []Ingress{one}, nil, "istio-system/istio-ingressgateway", nil},
-		{"the only one, by part of its labels", []Ingress{one}, map[string]string{"istio": "ingressgateway"}, "istio-system/istio-ingressgateway", nil},
-		{"one of two, by what tells them apart", []Ingress{one, two}, map[string]string{"app": "istio-ingressgateway-1"}, "edge/gw-1", nil},
-		{"two", []Ingress{one, two}, nil, "2 ingress gateways fit; which one?", []string{
-			"istio-system/istio-ingressgateway: --gateway-selector app=istio-ingressgateway,istio=ingressgateway",
-			"edge/gw-1: --gateway-selector app=istio-ingressgateway-1,istio=ingressgateway"}},
-		{"a label that Tencent's gateways share", []Ingress{one, two}, map[string]string{"istio": "ingressgateway"}, "2 ingress gateways fit", []string{
-			"istio-system/istio-ingressgateway: --gateway-selector app=istio-ingressgateway,istio=ingressgateway",
-			"edge/gw-1: --gateway-selector app=istio-ingressgateway-1,istio=ingressgateway"}},
-		{"none fits", []Ingress{two}, map[string]string{"app": "nosuch"}, "no ingress gateway has the labels app=nosuch; there are", []string{
-			"edge/gw-1: --gateway-selector app=istio-ingressgateway-1,istio=ingressgateway"}},
-		{"none", nil, nil, "no ingress gateway in this cluster", nil},
+		{"scaled to 0", []runtime.Object{svc, app}, "istio-system/istio-ingressgateway", ""},
+		{"awake", []runtime.Object{svc, app, &pod}, "istio-system/istio-ingressgateway", "istio-system/istio-ingressgateway"},
+		{"an app's load balancer", []runtime.Object{app}, "", ""},
 	} {
-		got, err := ChooseIngress(tc.all, tc.selector)
-		if err == nil {
-			if got.String() != tc.want {
-				t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		m := &Mesh{core: fake.NewClientset(tc.objects...)}
+		names := func(ingresses []Ingress, err error) string {
+			if err != nil {
+				t.Fatal(err)
 			}
-			continue
-		}
-		var target *manifest.TargetError
-		if !errors.As(err, &target) || !strings.HasPrefix(target.What, tc.want) || !slices.Equal(target.Candidates, tc.cands) {
-			t.Errorf("%s: %v; want %q and the candidates %v", tc.name, err, tc.want, tc.cands)
-		}
-	}
-}
-
-func TestChoosePort(t *testing.T) {
-	in := Ingress{Namespace: "istio-system", Service: "gw", Ports: []IngressPort{
-		{Port: 15021, Target: 15021}, {Port: 8443, Target: 15021}, {Port: 80, Target: 8080}, {Port: 443, Target: 8443},
-		{Port: 8000, Target: 8000}, {Port: 88, Target: 88}, {Port: 9443, Target: 443}, {Port: 1024, Target: 1024},
-	}}
-	without := func(ports ...int) Ingress {
-		c := in
-		c.Ports = slices.DeleteFunc(slices.Clone(in.Ports), func(p IngressPort) bool { return slices.Contains(ports, p.Port) })
-		return c
-	}
-	for _, tc := range []struct {
-		name           string
-		in             Ingress
-		asked, service int
-		want           int    // the Service's port; 0: refused
-		cause          string // in the refusal
-	}{
-		{"the Service's own", in, 0, 8000, 8000, ""},
-		{"the Service's is not open", in, 0, 9999, 80, ""},
-		{"asked for", in, 80, 8000, 80, ""},
-		{"asked for, the least that a pod may open", in, 1024, 8000, 1024, ""},
-		{"asked for, not open", in, 9999, 8000, 0, "does not open port 9999"},
-		{"asked for, status", in, 15021, 8000, 0, "answers its own health"},
-		{"asked for, leads to status", in, 8443, 8000, 0, "answers its own health"},
-		{"asked for, TLS", in, 443, 8000, 0, "for TLS"},
-		{"asked for, below 1024", in, 88, 8000, 0, "below 1024"},
-		{"asked for, leads below 1024", in, 9443, 8000, 0, "below 1024"},
-		{"the Service's is the status port", in, 0, 15021, 80, ""},
-		{"the Service's is 443", in, 0, 443, 80, ""},
-		{"the Service's is below 1024", in, 0, 88, 80, ""},
-		{"neither is open", without(80), 0, 9999, 0, "neither port 9999 nor port 80"},
-		{"only what can't serve is open", without(80, 8000, 1024), 0, 8000, 0, "neither port 8000 nor port 80"},
-	} {
-		got, err := ChoosePort(tc.in, tc.asked, tc.service)
-		if tc.want != 0 {
-			if err != nil || got.Port != tc.want {
-				t.Errorf("%s: port %d, %v; want %d", tc.name, got.Port, err, tc.want)
+			var s []string
+			for _, in := range ingresses {
+				s = append(s, in.String())
 			}
-			continue
+			return strings.Join(s, " ")
 		}
-		var not *k8s.NotReadyError
-		if !errors.As(err, &not) || !strings.Contains(not.Cause, tc.cause) {
-			t.Errorf("%s: %v; want a refusal: %s", tc.name, err, tc.cause)
-			continue
+		if got := names(m.AllIngresses(t.Context())); got != tc.all {
+			t.Errorf("%s: AllIngresses = %q, want %q", tc.name, got, tc.all)
 		}
-		if open := k8s.JoinInts(tc.in.OpenPorts()); !strings.Contains(not.Hint, "Open ports: "+open+".") || strings.Contains(open, "15021") {
-			t.Errorf("%s: the hint is %q; want the open ports %s", tc.name, not.Hint, open)
+		if got := names(m.Ingresses(t.Context())); got != tc.any {
+			t.Errorf("%s: Ingresses = %q, want %q", tc.name, got, tc.any)
 		}
 	}
 }

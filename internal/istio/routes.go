@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
-	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 )
@@ -181,7 +180,7 @@ func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
 		if p := l.Server.Port.Protocol; !carriesGRPC(p) {
 			return &plan.ConflictError{ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it already holds port %d of gateway %s for the protocol %s", port, in, p),
-				Hint:   "Choose another with --gateway-port. Open ports: " + k8s.JoinInts(in.OpenPorts())}
+				Hint:   "Choose another port. " + in.ways()}
 		}
 		for _, vs := range r.VirtualServices {
 			own := vs.Namespace == e.Namespace && vs.Name == e.WorkloadName
