@@ -191,18 +191,23 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := routes.Clash(x.ingress, x.open.Port, x.exposure); err != nil {
-		return err
-	}
-	have, foreign, err := routes.OwnGateway(x.exposure.Namespace, x.ingress)
+	e := &x.exposure
+	have, foreign, err := routes.OwnGateway(e.Namespace, x.ingress)
 	if err != nil {
 		return err
 	}
-	if foreign && istio.Covers(have, x.open.Port, x.exposure.Host) {
-		x.exposure.ReuseGateway = true
+	e.Servers = have
+	covered := istio.Covers(have, e.Namespace, x.open.Port, e.Host)
+	e.ReuseGateway = foreign && covered
+	if err := routes.Clash(x.ingress, x.open.Port, *e); err != nil {
+		return err
+	}
+	if e.ReuseGateway {
 		x.o.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
 	}
-	x.exposure.Servers = manifest.MergeServers(have, x.open.Port, x.exposure.Host)
+	if !covered {
+		e.Servers = manifest.MergeServers(have, x.open.Port, e.Host)
+	}
 	return nil
 }
 

@@ -10,9 +10,6 @@ import (
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-
-	"grpcmesh/internal/manifest"
-	"grpcmesh/internal/plan"
 )
 
 // Routes are the Gateways and VirtualServices of a cluster, grpcmesh's probe
@@ -45,7 +42,7 @@ type Listener struct {
 }
 
 // Listeners are the Gateways' servers on a port of the ingress; port 0 means
-// every port.
+// every port. A server may name the Service's port or the pods' own.
 func (r Routes) Listeners(in Ingress, port int) []Listener {
 	var found []Listener
 	for _, gw := range r.Gateways {
@@ -53,7 +50,7 @@ func (r Routes) Listeners(in Ingress, port int) []Listener {
 			continue
 		}
 		for _, s := range gw.Spec.Servers {
-			if s.Port != nil && (port == 0 || int(s.Port.Number) == port) {
+			if s.Port != nil && (port == 0 || in.listensOn(int(s.Port.Number)) == in.listensOn(port)) {
 				found = append(found, Listener{gw, s, in})
 			}
 		}
@@ -61,14 +58,9 @@ func (r Routes) Listeners(in Ingress, port int) []Listener {
 	return found
 }
 
-// selects says whether a Gateway's selector takes the ingress's pods. Their
-// labels are more than the Service's selector where there are pods to look at.
+// selects says whether a Gateway's selector takes the ingress's pods.
 func selects(selector map[string]string, in Ingress) bool {
-	s := labels.SelectorFromSet(selector)
-	if len(in.Pods) == 0 {
-		return s.Matches(labels.Set(in.Selector))
-	}
-	return s.Matches(labels.Set(in.Pods[0].Labels))
+	return labels.SelectorFromSet(selector).Matches(labels.Set(in.labels()))
 }
 
 // Bound says whether a VirtualService names the Gateway. A name without a
@@ -86,22 +78,28 @@ func refersTo(ref string, vs *clientnet.VirtualService, gw *clientnet.Gateway) b
 }
 
 // serverHosts are the hosts that a server lets a VirtualService of the
-// namespace claim; an entry may be limited by "namespace/" or "./".
+// namespace claim.
 func serverHosts(l Listener, namespace string) []string {
-	var hosts []string
-	for _, h := range l.Server.Hosts {
+	return admitted(l.Server.Hosts, l.Gateway.Namespace, namespace)
+}
+
+// admitted are those of a server's hosts that are for the namespace, without
+// the "namespace/" or "./" that may limit them; own is the Gateway's namespace.
+func admitted(hosts []string, own, namespace string) []string {
+	var found []string
+	for _, h := range hosts {
 		ns, host, ok := strings.Cut(h, "/")
 		if !ok {
 			ns, host = "*", h
 		}
 		if ns == "." {
-			ns = l.Gateway.Namespace
+			ns = own
 		}
 		if ns == "*" || ns == namespace {
-			hosts = append(hosts, host)
+			found = append(found, host)
 		}
 	}
-	return hosts
+	return found
 }
 
 // accepts says whether a host pattern takes the name: "*", "*.example.com" or
@@ -170,108 +168,6 @@ func specificity(host string) int {
 		return len(host)
 	}
 	return 1000 + len(host)
-}
-
-// Clash looks for another's VirtualService that already serves what the
-// exposure would: the same host, through a listener on the same port of the
-// ingress, with calls in common. It is a *plan.ConflictError that names it.
-func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
-	for _, l := range r.Listeners(in, port) {
-		if p := l.Server.Port.Protocol; !carriesGRPC(p) {
-			return &plan.ConflictError{ID: idOf("Gateway", l.Gateway),
-				Reason: fmt.Sprintf("it already holds port %d of gateway %s for the protocol %s", port, in, p),
-				Hint:   "Choose another port. " + in.ways()}
-		}
-		for _, vs := range r.VirtualServices {
-			own := vs.Namespace == e.Namespace && vs.Name == e.WorkloadName
-			if own || !Bound(vs, l.Gateway) || !slices.Contains(vs.Spec.Hosts, e.Host) {
-				continue
-			}
-			if rule := contested(vs, e.MatchService); rule != "" {
-				return &plan.ConflictError{ID: idOf("VirtualService", vs),
-					Reason: fmt.Sprintf("it already serves %s for host %q on port %d of gateway %s", rule, e.Host, port, in),
-					Hint:   "Expose under a host of its own (--host NAME), or only one gRPC service (--match-service pkg.Service)."}
-			}
-		}
-	}
-	return nil
-}
-
-// contested is what a VirtualService serves of the calls that are to be routed,
-// in words, or "" where the two have no call in common, or Envoy's order
-// (catch-alls last) keeps them apart.
-func contested(vs *clientnet.VirtualService, service string) string {
-	prefix := "/" + service + "/"
-	for _, rule := range vs.Spec.Http {
-		if len(rule.Match) == 0 {
-			if service == "" {
-				return "every call"
-			}
-			continue // a catch-all goes behind a match on a service
-		}
-		if service == "" {
-			return "some calls"
-		}
-		for _, m := range rule.Match {
-			switch uri := m.GetUri().GetMatchType().(type) {
-			case nil:
-				continue // matches on something else than the path; no telling, and seldom
-			case *networking.StringMatch_Exact:
-				if strings.HasPrefix(uri.Exact, prefix) {
-					return uri.Exact
-				}
-			case *networking.StringMatch_Prefix:
-				if strings.HasPrefix(uri.Prefix, prefix) || strings.HasPrefix(prefix, uri.Prefix) && uri.Prefix != "/" {
-					return uri.Prefix
-				}
-			case *networking.StringMatch_Regex:
-				return "the paths " + uri.Regex
-			}
-		}
-	}
-	return ""
-}
-
-func carriesGRPC(protocol string) bool {
-	switch strings.ToUpper(protocol) {
-	case "GRPC", "HTTP", "HTTP2", "GRPC-WEB":
-		return true
-	}
-	return false
-}
-
-func idOf(kind string, obj metav1.Object) manifest.ID {
-	return manifest.ID{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
-}
-
-// OwnGateway is what the namespace's Gateway of grpcmesh's name listens on, and
-// whether it is someone else's. One that selects another ingress is a
-// *plan.ConflictError: changing it would take from that ingress what it serves.
-func (r Routes) OwnGateway(namespace string, in Ingress) (servers []manifest.Server, foreign bool, err error) {
-	for _, gw := range r.Gateways {
-		if gw.Namespace != namespace || gw.Name != manifest.GatewayName {
-			continue
-		}
-		if !selects(gw.Spec.Selector, in) {
-			return nil, false, &plan.ConflictError{ID: idOf("Gateway", gw),
-				Reason: "it is for another gateway (" + FormatSelector(gw.Spec.Selector) + ")",
-				Hint:   "Nothing was written. Expose through that one: --gateway-selector " + FormatSelector(gw.Spec.Selector)}
-		}
-		foreign = !manifest.Owned(gw.Labels)
-		for _, s := range gw.Spec.Servers {
-			if s.Port != nil && carriesGRPC(s.Port.Protocol) {
-				servers = append(servers, manifest.Server{Port: int(s.Port.Number), Hosts: s.Hosts})
-			}
-		}
-	}
-	return servers, foreign, nil
-}
-
-// Covers says whether the servers already take the host on the port.
-func Covers(servers []manifest.Server, port int, host string) bool {
-	return slices.ContainsFunc(servers, func(s manifest.Server) bool {
-		return s.Port == port && (slices.Contains(s.Hosts, host) || slices.Contains(s.Hosts, "*"))
-	})
 }
 
 // VirtualService reads one VirtualService.

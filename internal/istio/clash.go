@@ -1,0 +1,216 @@
+package istio
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1alpha3"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// claims are the virtual hosts that Istio makes of a VirtualService's hosts
+// behind a listener: of each pair of the server's and the route's patterns,
+// the narrower, in lower case. Routes meet where they claim the same one; of
+// different ones Envoy takes the most specific, so "*" and "a.example.com"
+// don't meet.
+func claims(l Listener, namespace string, hosts []string) []string {
+	var names []string
+	for _, allowed := range serverHosts(l, namespace) {
+		for _, host := range hosts {
+			switch {
+			case manifest.Covers(allowed, host):
+				names = append(names, strings.ToLower(host))
+			case manifest.Covers(host, allowed):
+				names = append(names, strings.ToLower(allowed))
+			}
+		}
+	}
+	return names
+}
+
+// meeting is the first name that both lists have, or "".
+func meeting(ours, theirs []string) string {
+	if i := slices.IndexFunc(ours, func(h string) bool { return slices.Contains(theirs, h) }); i >= 0 {
+		return ours[i]
+	}
+	return ""
+}
+
+// afterwards are the listeners on the port as they will be once the exposure's
+// Gateway is written, and the virtual hosts that its route will claim there.
+func (r Routes) afterwards(in Ingress, port int, e manifest.Exposure) (listeners []Listener, ours []string) {
+	isOwn := func(l Listener) bool {
+		return l.Gateway.Namespace == e.Namespace && l.Gateway.Name == manifest.GatewayName
+	}
+	listeners = r.Listeners(in, port)
+	if !e.ReuseGateway {
+		listeners = slices.DeleteFunc(listeners, func(l Listener) bool { return isOwn(l) && carriesGRPC(l.Server.Port.Protocol) })
+		own := &clientnet.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: manifest.GatewayName}}
+		for _, s := range manifest.MergeServers(e.Servers, port, e.Host) {
+			if in.listensOn(s.Port) == in.listensOn(port) {
+				server := &networking.Server{Port: &networking.Port{Number: uint32(s.Port), Protocol: "GRPC"}, Hosts: s.Hosts}
+				listeners = append(listeners, Listener{own, server})
+			}
+		}
+	}
+	for _, l := range listeners {
+		if isOwn(l) {
+			ours = append(ours, claims(l, e.Namespace, []string{e.Host})...)
+		}
+	}
+	return listeners, ours
+}
+
+// meets lists the other VirtualServices behind the listener that claim a
+// virtual host of ours, and the first such host of each.
+func (r Routes) meets(l Listener, ours []string, e manifest.Exposure) (others []Candidate) {
+	for _, vs := range r.VirtualServices {
+		own := vs.Namespace == e.Namespace && vs.Name == e.WorkloadName
+		if own || !Bound(vs, l.Gateway) {
+			continue
+		}
+		if host := meeting(ours, claims(l, vs.Namespace, vs.Spec.Hosts)); host != "" {
+			others = append(others, Candidate{vs, l, host})
+		}
+	}
+	return others
+}
+
+// Shared says whether another VirtualService claims a host that the exposure's
+// will claim on the port: calls to it are then told apart by their path.
+func (r Routes) Shared(in Ingress, port int, e manifest.Exposure) bool {
+	listeners, ours := r.afterwards(in, port, e)
+	return slices.ContainsFunc(listeners, func(l Listener) bool { return len(r.meets(l, ours, e)) > 0 })
+}
+
+// Clash looks for another's VirtualService that already serves what the
+// exposure would: a host that both claim, through a listener on the same port
+// of the ingress, with calls in common; and for a Gateway that keeps gRPC from
+// the port or the host. It is a *plan.ConflictError that names it. The
+// exposure's Servers are what its Gateway has now.
+func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
+	listeners, ours := r.afterwards(in, port, e)
+	for _, l := range listeners {
+		if p := l.Server.Port.Protocol; !carriesGRPC(p) {
+			return &plan.ConflictError{ID: idOf("Gateway", l.Gateway),
+				Reason: fmt.Sprintf("it already holds port %d of gateway %s for the protocol %s", port, in, p),
+				Hint:   "Choose another port. " + in.ways()}
+		}
+		if host := meeting(ours, r.redirects(l)); host != "" {
+			return &plan.ConflictError{ID: idOf("Gateway", l.Gateway),
+				Reason: fmt.Sprintf("it redirects calls for host %q on port %d of gateway %s to HTTPS (tls.httpsRedirect)", host, port, in),
+				Hint:   "Expose under a host of its own (--host NAME), or on another port. " + in.ways()}
+		}
+		for _, c := range r.meets(l, ours, e) {
+			if rule := contested(c.VirtualService, e.MatchService); rule != "" {
+				return &plan.ConflictError{ID: idOf("VirtualService", c.VirtualService),
+					Reason: fmt.Sprintf("it already serves %s for host %q on port %d of gateway %s", rule, c.Host, port, in),
+					Hint:   "Expose under a host of its own (--host NAME), or only one gRPC service (--match-service pkg.Service)."}
+			}
+		}
+	}
+	return nil
+}
+
+// redirects are the virtual hosts whose calls the listener sends to HTTPS,
+// whichever Gateway their routes came by: its own hosts as they are written,
+// and what routes claim behind it.
+func (r Routes) redirects(l Listener) []string {
+	if !l.Server.GetTls().GetHttpsRedirect() {
+		return nil
+	}
+	var names []string
+	for _, h := range l.Server.Hosts {
+		names = append(names, strings.ToLower(strings.TrimPrefix(h, "*/")))
+	}
+	for _, vs := range r.VirtualServices {
+		if Bound(vs, l.Gateway) {
+			names = append(names, claims(l, vs.Namespace, vs.Spec.Hosts)...)
+		}
+	}
+	return names
+}
+
+// contested is what a VirtualService serves of the calls that are to be routed,
+// in words, or "" where the two have no call in common, or Envoy's order
+// (catch-alls last) keeps them apart.
+func contested(vs *clientnet.VirtualService, service string) string {
+	prefix := "/" + service + "/"
+	for _, rule := range vs.Spec.Http {
+		if len(rule.Match) == 0 {
+			if service == "" {
+				return "every call"
+			}
+			continue // a catch-all goes behind a match on a service
+		}
+		if service == "" {
+			return "some calls"
+		}
+		for _, m := range rule.Match {
+			switch uri := m.GetUri().GetMatchType().(type) {
+			case nil:
+				continue // matches on something else than the path; no telling, and seldom
+			case *networking.StringMatch_Exact:
+				if strings.HasPrefix(uri.Exact, prefix) {
+					return uri.Exact
+				}
+			case *networking.StringMatch_Prefix:
+				if strings.HasPrefix(uri.Prefix, prefix) || strings.HasPrefix(prefix, uri.Prefix) && uri.Prefix != "/" {
+					return uri.Prefix
+				}
+			case *networking.StringMatch_Regex:
+				return "the paths " + uri.Regex
+			}
+		}
+	}
+	return ""
+}
+
+func carriesGRPC(protocol string) bool {
+	switch strings.ToUpper(protocol) {
+	case "GRPC", "HTTP", "HTTP2", "GRPC-WEB":
+		return true
+	}
+	return false
+}
+
+func idOf(kind string, obj metav1.Object) manifest.ID {
+	return manifest.ID{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+}
+
+// OwnGateway is what the namespace's Gateway of grpcmesh's name listens on, and
+// whether it is someone else's. One that selects another ingress is a
+// *plan.ConflictError: changing it would take from that ingress what it serves.
+func (r Routes) OwnGateway(namespace string, in Ingress) (servers []manifest.Server, foreign bool, err error) {
+	for _, gw := range r.Gateways {
+		if gw.Namespace != namespace || gw.Name != manifest.GatewayName {
+			continue
+		}
+		if !selects(gw.Spec.Selector, in) {
+			return nil, false, &plan.ConflictError{ID: idOf("Gateway", gw),
+				Reason: "it is for another gateway (" + FormatSelector(gw.Spec.Selector) + ")",
+				Hint:   "Nothing was written. Expose through that one: --gateway-selector " + FormatSelector(gw.Spec.Selector)}
+		}
+		foreign = !manifest.Owned(gw.Labels)
+		for _, s := range gw.Spec.Servers {
+			if s.Port != nil && carriesGRPC(s.Port.Protocol) && !s.GetTls().GetHttpsRedirect() {
+				servers = append(servers, manifest.Server{Port: int(s.Port.Number), Hosts: s.Hosts})
+			}
+		}
+	}
+	return servers, foreign, nil
+}
+
+// Covers says whether a Gateway of the namespace with these servers already
+// takes the host on the port for the namespace's own routes.
+func Covers(servers []manifest.Server, namespace string, port int, host string) bool {
+	return slices.ContainsFunc(servers, func(s manifest.Server) bool {
+		return s.Port == port && slices.ContainsFunc(admitted(s.Hosts, namespace, namespace),
+			func(pattern string) bool { return manifest.Covers(pattern, host) })
+	})
+}
