@@ -22,6 +22,7 @@ import (
 type exposeOptions struct {
 	IO
 	flags  *k8s.Flags
+	called called
 	intent manifest.Intent
 
 	podLabels map[string]string
@@ -60,6 +61,7 @@ that was cut short is completed by running it again.`,
       --gateway-selector istio=ingressgateway --dry-run=client -o yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			o.called = calledAs(c)
 			if len(args) == 1 {
 				o.intent.Workload = args[0]
 			}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"fmt"
 	"net"
 	"strconv"
 	"strings"
@@ -13,7 +14,8 @@ func (x *exposer) document(dryRun string) *report.Expose {
 		APIVersion: report.APIVersion, Kind: "ExposeReport",
 		Namespace: x.workload.Namespace, Workload: x.workload.String(),
 		TargetPort: x.port.Port, PortFrom: x.port.How, Injection: x.injection,
-		Gateway:  report.GatewayRef{Service: x.ingress.String(), Port: x.open.Port, Replicas: len(x.ingress.Pods)},
+		Gateway: report.GatewayRef{Service: x.ingress.String(), Type: string(x.ingress.Type),
+			Port: x.open.Port, Replicas: len(x.ingress.Pods)},
 		Host:     x.exposure.Host,
 		Warnings: x.warnings,
 	}
@@ -23,15 +25,40 @@ func (x *exposer) document(dryRun string) *report.Expose {
 	for _, a := range x.ingress.Addresses {
 		doc.Addresses = append(doc.Addresses, net.JoinHostPort(a, strconv.Itoa(x.open.Port)))
 	}
-	addr := "HOST:" + strconv.Itoa(x.open.Port)
+	if len(doc.Addresses) == 0 && x.node != "" {
+		doc.Gateway.NodePort = x.open.NodePort
+		doc.Addresses = []string{net.JoinHostPort(x.node, strconv.Itoa(x.open.NodePort))}
+	}
 	if len(doc.Addresses) > 0 {
-		addr = doc.Addresses[0]
+		doc.Verify = x.verifyCommand(doc.Addresses[0])
+		return doc
 	}
-	doc.Verify = "grpcmesh verify --addr " + addr
-	if x.exposure.Host != "*" {
-		doc.Verify += " --authority " + authorityFor(x.exposure.Host, "")
-	}
+	local := localPort(x.open.Port)
+	doc.Forward = x.o.called.kubectl("port-forward", "-n", x.ingress.Namespace,
+		"service/"+x.ingress.Service, fmt.Sprintf("%d:%d", local, x.open.Port))
+	doc.Verify = x.verifyCommand(net.JoinHostPort("127.0.0.1", strconv.Itoa(local)))
 	return doc
+}
+
+// verifyCommand proves what this run exposes, by the address.
+func (x *exposer) verifyCommand(addr string) string {
+	args := []string{"--addr", addr}
+	if x.exposure.Host != "*" {
+		args = append(args, "--authority", authorityFor(x.exposure.Host, ""))
+	}
+	if x.shared {
+		args = append(args, "-n", x.exposure.Namespace, "--virtual-service", x.exposure.WorkloadName)
+	}
+	return x.o.called.grpcmesh("verify", args...)
+}
+
+// localPort is a port of this machine to forward from: the same number, or
+// where only root may listen there, one above.
+func localPort(port int) int {
+	if port < 1024 {
+		return port + 8000
+	}
+	return port
 }
 
 // authorityFor is a name that the host pattern takes: itself, or some name

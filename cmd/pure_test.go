@@ -317,7 +317,7 @@ func TestChooseTarget(t *testing.T) {
 func exposing() *exposer {
 	var err strings.Builder
 	return &exposer{
-		o:         &exposeOptions{IO: IO{In: strings.NewReader(""), Err: &err}, intent: manifest.Intent{Port: 8000, Host: "*"}, dryRun: "none"},
+		o:         &exposeOptions{IO: IO{In: strings.NewReader(""), Err: &err}, called: called{program: "grpcmesh"}, intent: manifest.Intent{Port: 8000, Host: "*"}, dryRun: "none"},
 		namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "test", UID: "ns"}},
 		workload: k8s.Workload{Kind: "Deployment", Namespace: "test", Name: "server", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "server"}},
 			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "rpc", ContainerPort: 50051}}}}}}},
@@ -439,30 +439,6 @@ func TestConsent(t *testing.T) {
 		if tc.refuse && (!strings.Contains(not.Hint, "--yes") || !strings.Contains(not.Cause, "Recreate")) {
 			t.Errorf("%s: %v; want the gap and --yes named", tc.name, err)
 		}
-	}
-}
-
-func TestDocument(t *testing.T) {
-	x := exposing()
-	x.ingress = istio.Ingress{Namespace: "istio-system", Service: "gw", Addresses: []string{"203.0.113.10", "2001:db8::1"}}
-	x.open = istio.IngressPort{Port: 8000}
-	for _, tc := range []struct{ host, dryRun, verify, doc string }{
-		{"*", "none", "grpcmesh verify --addr 203.0.113.10:8000", ""},
-		{"a.com", "server", "grpcmesh verify --addr 203.0.113.10:8000 --authority a.com", "server"},
-		{"*.a.com", "none", "grpcmesh verify --addr 203.0.113.10:8000 --authority grpcmesh.a.com", ""},
-	} {
-		x.exposure.Host = tc.host
-		doc := x.document(tc.dryRun)
-		if doc.Verify != tc.verify || doc.DryRun != tc.doc {
-			t.Errorf("host %s, dry run %s: verify by %q, dry run %q; want %q, %q", tc.host, tc.dryRun, doc.Verify, doc.DryRun, tc.verify, tc.doc)
-		}
-		if diff := cmp.Diff([]string{"203.0.113.10:8000", "[2001:db8::1]:8000"}, doc.Addresses); diff != "" {
-			t.Errorf("addresses (-want +got):\n%s", diff)
-		}
-	}
-	x.ingress.Addresses = nil // a load balancer that is pending
-	if doc := x.document("none"); doc.Verify != "grpcmesh verify --addr HOST:8000 --authority grpcmesh.a.com" || doc.Addresses != nil {
-		t.Errorf("no address yet: %q, %v", doc.Verify, doc.Addresses)
 	}
 }
 

@@ -33,6 +33,8 @@ type exposer struct {
 	injection report.Injection
 	ingress   istio.Ingress
 	open      istio.IngressPort
+	node      string // address of a node, where the gateway is reached by its node port; or empty
+	shared    bool   // other VirtualServices serve the host too
 	exposure  manifest.Exposure
 	warnings  []string
 }
@@ -176,6 +178,9 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	if x.open, err = istio.ChoosePort(x.ingress, x.o.intent.GatewayPort, x.exposure.Port); err != nil {
 		return err
 	}
+	if x.node, err = x.mesh.NodeAddress(ctx, x.ingress, x.open); err != nil {
+		return err
+	}
 	// Labels that were asked for may tell its pods from another gateway's.
 	x.exposure.GatewaySelector, x.exposure.GatewayPort = maps.Clone(x.ingress.Selector), x.open.Port
 	maps.Copy(x.exposure.GatewaySelector, asked)
@@ -202,6 +207,7 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	if err := routes.Clash(x.ingress, x.open.Port, *e); err != nil {
 		return err
 	}
+	x.shared = routes.Shared(x.ingress, x.open.Port, *e)
 	if e.ReuseGateway {
 		x.o.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
 	}

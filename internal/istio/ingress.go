@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -159,4 +160,40 @@ func ingress(svc *corev1.Service, pods []corev1.Pod) Ingress {
 		})
 	}
 	return in
+}
+
+// NodeAddress is an address of a node by which the port is reached, where the
+// gateway has no address of its own but a node port: an external address before
+// an internal one, and of a node that runs a replica before the others, as
+// externalTrafficPolicy Local asks for. "" where there is none, or where this
+// user may not list nodes.
+func (m *Mesh) NodeAddress(ctx context.Context, in Ingress, p IngressPort) (string, error) {
+	if len(in.Addresses) > 0 || p.NodePort == 0 {
+		return "", nil
+	}
+	nodes, err := m.core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if apierrors.IsForbidden(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("listing nodes: %w", err)
+	}
+	return nodeAddress(nodes.Items, in.Pods), nil
+}
+
+func nodeAddress(nodes []corev1.Node, pods []corev1.Pod) string {
+	runs := func(n corev1.Node) bool {
+		return slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Spec.NodeName == n.Name })
+	}
+	for _, kind := range []corev1.NodeAddressType{corev1.NodeExternalIP, corev1.NodeInternalIP} {
+		for _, wanted := range []bool{true, false} {
+			for _, n := range nodes {
+				i := slices.IndexFunc(n.Status.Addresses, func(a corev1.NodeAddress) bool { return a.Type == kind })
+				if i >= 0 && runs(n) == wanted {
+					return n.Status.Addresses[i].Address
+				}
+			}
+		}
+	}
+	return ""
 }

@@ -10,10 +10,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 )
 
 // routerPod is a pod of an ingress gateway.
@@ -120,5 +122,105 @@ func TestIngressesAsleep(t *testing.T) {
 		if got := names(m.Ingresses(t.Context())); got != tc.any {
 			t.Errorf("%s: Ingresses = %q, want %q", tc.name, got, tc.any)
 		}
+	}
+}
+
+func TestNodeAddress(t *testing.T) {
+	node := func(name string, addresses ...string) corev1.Node {
+		n := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		for _, a := range addresses {
+			kind, address, _ := strings.Cut(a, "=")
+			n.Status.Addresses = append(n.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeAddressType(kind), Address: address})
+		}
+		return n
+	}
+	on := func(names ...string) (pods []corev1.Pod) {
+		for _, name := range names {
+			pods = append(pods, corev1.Pod{Spec: corev1.PodSpec{NodeName: name}})
+		}
+		return pods
+	}
+	for _, tc := range []struct {
+		name  string
+		nodes []corev1.Node
+		pods  []corev1.Pod
+		want  string
+	}{
+		{"none", nil, nil, ""},
+		{"a name alone", []corev1.Node{node("a", "Hostname=a")}, on("a"), ""},
+		{"internal", []corev1.Node{node("a", "Hostname=a", "InternalIP=10.0.0.1")}, on("a"), "10.0.0.1"},
+		{"external first", []corev1.Node{node("a", "InternalIP=10.0.0.1", "ExternalIP=203.0.113.1")}, on("a"), "203.0.113.1"},
+		{"external first, of whatever node", []corev1.Node{node("a", "InternalIP=10.0.0.1"), node("b", "ExternalIP=203.0.113.2")}, on("a"), "203.0.113.2"},
+		{"of a replica's node", []corev1.Node{node("a", "InternalIP=10.0.0.1"), node("b", "InternalIP=10.0.0.2")}, on("b"), "10.0.0.2"},
+		{"no replica", []corev1.Node{node("a", "InternalIP=10.0.0.1"), node("b", "InternalIP=10.0.0.2")}, nil, "10.0.0.1"},
+	} {
+		if got := nodeAddress(tc.nodes, tc.pods); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+	a := node("a", "InternalIP=10.0.0.1")
+	core := fake.NewClientset(&a)
+	m, port := &Mesh{core: core}, IngressPort{Port: 8000, NodePort: 30080}
+	ask := func(in Ingress, p IngressPort) string {
+		t.Helper()
+		got, err := m.NodeAddress(t.Context(), in, p)
+		if err != nil {
+			t.Error(err)
+		}
+		return got
+	}
+	if got := ask(Ingress{}, port); got != "10.0.0.1" {
+		t.Errorf("by a node port: %q", got)
+	}
+	if got := ask(Ingress{}, IngressPort{Port: 8000}); got != "" {
+		t.Errorf("without a node port: %q", got)
+	}
+	if got := ask(Ingress{Addresses: []string{"203.0.113.9"}}, port); got != "" {
+		t.Errorf("with an address of its own: %q", got)
+	}
+	core.PrependReactor("list", "nodes", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(corev1.Resource("nodes"), "", nil)
+	})
+	if got := ask(Ingress{}, port); got != "" {
+		t.Errorf("by a user who may not list nodes: %q", got)
+	}
+}
+
+func TestMayBeGateway(t *testing.T) {
+	svc := func(typ corev1.ServiceType, selector map[string]string, ports ...int32) *corev1.Service {
+		s := &corev1.Service{Spec: corev1.ServiceSpec{Type: typ, Selector: selector}}
+		for _, p := range ports {
+			s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Port: p})
+		}
+		return s
+	}
+	app := map[string]string{"app": "x"}
+	for _, tc := range []struct {
+		name string
+		svc  *corev1.Service
+		want bool
+	}{
+		{"the lab's", labService(t), true},
+		{"AKS", svc("LoadBalancer", map[string]string{"istio": "aks-istio-ingressgateway-external"}, 15021, 80, 443), true},
+		{"behind a CLB of its own, ClusterIP", svc("ClusterIP", map[string]string{"istio": "ingressgateway"}, 80), true},
+		{"by its status port", svc("ClusterIP", app, 15021, 80), true},
+		{"by its type", svc("NodePort", app, 80), true},
+		{"an app", svc("ClusterIP", app, 8000), false},
+		{"egress", svc("ClusterIP", map[string]string{"istio": "egressgateway"}, 80, 443), false},
+		{"east-west", svc("LoadBalancer", map[string]string{"istio": "eastwestgateway"}, 15021, 15443, 15012, 15017), false},
+		{"istiod", svc("ClusterIP", map[string]string{"istio": "pilot", "app": "istiod"}, 15010, 15012, 443), false},
+		{"no selector", svc("LoadBalancer", nil, 80), false},
+	} {
+		if got := mayBeGateway(tc.svc); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+	if !isRouter(routerPod(nil, true)) {
+		t.Error("a router is not seen")
+	}
+	sidecar := routerPod(nil, true)
+	sidecar.Spec.Containers[0].Args = []string{"proxy", "sidecar"}
+	if isRouter(sidecar) {
+		t.Error("a sidecar is taken for a router")
 	}
 }

@@ -29,7 +29,8 @@ type Expose struct {
 	Live       *Live      `json:"live,omitempty"`
 	Host       string     `json:"host"`
 	Addresses  []string   `json:"addresses,omitempty"` // host:port
-	Verify     string     `json:"verify,omitempty"`    // the command to run next
+	Forward    string     `json:"forward,omitempty"`   // without addresses: the command that leads a local port to the gateway
+	Verify     string     `json:"verify,omitempty"`    // the command to run next, beside Forward where there is one
 	Warnings   []string   `json:"warnings,omitempty"`
 }
 
@@ -43,7 +44,9 @@ type Injection struct {
 // GatewayRef is the ingress gateway in use.
 type GatewayRef struct {
 	Service  string `json:"service"` // namespace/name
+	Type     string `json:"type,omitempty"`
 	Port     int    `json:"port"`
+	NodePort int    `json:"nodePort,omitempty"` // where it is reached by that for want of an address
 	Replicas int    `json:"replicas"`
 }
 
@@ -111,20 +114,42 @@ func (e *Expose) Tail(w io.Writer) error {
 	if wrote == 0 {
 		b.WriteString("\nNothing to change: everything is as asked for already.\n")
 	}
-	host := ""
-	if e.Host != "*" {
-		host = ", host " + e.Host
-	}
-	where := Clean(strings.Join(e.Addresses, " and "))
-	if where == "" {
-		where = "no address yet"
-	}
-	fmt.Fprintf(&b, "\n%s is exposed at %s%s\n", e.Workload, where, host)
-	if e.Verify != "" {
+	fmt.Fprintf(&b, "\n%s is exposed %s\n", e.Workload, e.where())
+	switch {
+	case e.Verify == "":
+	case e.Forward != "":
+		fmt.Fprintf(&b, "\nNext, prove that its calls are balanced. Lead a local port to the gateway:\n  %s\nand meanwhile, in another terminal:\n  %s\n",
+			Clean(e.Forward), Clean(e.Verify))
+	default:
 		fmt.Fprintf(&b, "\nNext, prove that its calls are balanced:\n  %s\n", Clean(e.Verify))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// where is how clients reach the service: by a load balancer's address, else by
+// a node's, else not from outside.
+func (e *Expose) where() string {
+	place := fmt.Sprintf("on port %d of gateway %s", e.Gateway.Port, e.Gateway.Service)
+	if len(e.Addresses) > 0 {
+		place = "at " + Clean(strings.Join(e.Addresses, " and "))
+	}
+	if e.Host != "*" {
+		place += ", host " + e.Host
+	}
+	balanced := e.Gateway.Type == "LoadBalancer"
+	switch {
+	case e.Gateway.NodePort != 0 && balanced:
+		place += "; that is a node's port, as the gateway's load balancer has no address yet"
+	case e.Gateway.NodePort != 0:
+		place += "; that is a node's port"
+	case len(e.Addresses) > 0:
+	case balanced:
+		place += "; the gateway's load balancer has no address yet"
+	default:
+		place += "; the gateway has no address outside the cluster"
+	}
+	return place
 }
 
 // Names lists the objects one a line, as kubectl's -o name does.

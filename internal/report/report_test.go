@@ -175,11 +175,25 @@ func TestExposeText(t *testing.T) {
 	golden(t, "expose-first", expose(exposed()))
 
 	again := exposed()
-	again.Host, again.Addresses, again.Verify = "*", nil, ""
+	again.Host, again.Addresses, again.Verify, again.Gateway.Type = "*", nil, "", "LoadBalancer"
 	for i := range again.Changes {
 		again.Changes[i] = Change{Action: plan.Unchanged, Kind: again.Changes[i].Kind, Name: again.Changes[i].Name}
 	}
 	golden(t, "expose-again", expose(again))
+
+	nodePort := exposed()
+	nodePort.Changes, nodePort.Host = nil, "*"
+	nodePort.Gateway.Type, nodePort.Gateway.NodePort, nodePort.Addresses = "NodePort", 31731, []string{"192.0.2.1:31731"}
+	nodePort.Verify = "grpcmesh verify --addr 192.0.2.1:31731"
+	golden(t, "expose-node-port", expose(nodePort))
+	nodePort.Gateway.Type = "LoadBalancer"
+	golden(t, "expose-pending", expose(nodePort))
+
+	inside := exposed()
+	inside.Changes, inside.Gateway.Type, inside.Addresses = nil, "ClusterIP", nil
+	inside.Forward = "kubectl port-forward -n istio-system service/istio-ingressgateway 8000:8000"
+	inside.Verify = "grpcmesh verify --addr 127.0.0.1:8000 --authority greeter.example.com"
+	golden(t, "expose-inside", expose(inside))
 
 	dry := exposed()
 	dry.DryRun = "server"
@@ -255,13 +269,14 @@ func TestJSON(t *testing.T) {
 	doc := exposed()
 	doc.DryRun = "server"
 	doc.Changes[0].Diff[0].From = "disabled"
+	doc.Gateway.Type, doc.Gateway.NodePort, doc.Forward = "NodePort", 31731, "kubectl port-forward"
 	roundTrip(t, doc, `apiVersion kind dryRun namespace workload targetPort targetPortFrom
 		injection injection.label injection.rehearsed injection.touches
-		gateway gateway.service gateway.port gateway.replicas
+		gateway gateway.service gateway.type gateway.port gateway.nodePort gateway.replicas
 		changes changes.action changes.kind changes.namespace changes.name changes.reason
 		changes.diff changes.diff.path changes.diff.from changes.diff.to
 		live live.gatewayReplicas live.callsInARow live.seconds
-		host addresses verify warnings`)
+		host addresses forward verify warnings`)
 }
 
 func TestYAMLStream(t *testing.T) {

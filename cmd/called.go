@@ -1,0 +1,76 @@
+package cmd
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// called is how the user called a command: what a command that is printed for
+// them to run next must repeat to reach the same cluster as the same user.
+type called struct {
+	program    string   // "grpcmesh", or "kubectl grpcmesh" as a plug-in
+	connection []string // the connection flags that were given, ready for a shell
+}
+
+// calledAs reads it off a parsed command. --namespace is left out: each command
+// means something else by it. A secret is never printed; a variable stands for
+// it.
+func calledAs(c *cobra.Command) called {
+	as := called{program: strings.TrimSuffix(c.CommandPath(), " "+c.Name())}
+	connection := c.InheritedFlags()
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if connection.Lookup(f.Name) == nil || f.Name == "namespace" {
+			return
+		}
+		flag := "--" + f.Name
+		switch {
+		case f.Name == "token" || f.Name == "password":
+			as.connection = append(as.connection, flag, `"$`+strings.ToUpper(f.Name)+`"`)
+		case f.Value.Type() == "bool":
+			as.connection = append(as.connection, flag+"="+f.Value.String())
+		default:
+			values := []string{f.Value.String()}
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				values = list.GetSlice()
+			}
+			for _, v := range values {
+				as.connection = append(as.connection, flag, quote(v))
+			}
+		}
+	})
+	return as
+}
+
+// grpcmesh is the command line of another of grpcmesh's commands.
+func (a called) grpcmesh(verb string, args ...string) string {
+	return a.line(append([]string{a.program, verb}, quoteAll(args)...))
+}
+
+// kubectl is the command line of one of kubectl's commands, which has the same
+// connection flags.
+func (a called) kubectl(verb string, args ...string) string {
+	return a.line(append([]string{"kubectl", verb}, quoteAll(args)...))
+}
+
+func (a called) line(words []string) string {
+	return strings.Join(append(words, a.connection...), " ")
+}
+
+func quoteAll(args []string) []string {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = quote(arg)
+	}
+	return quoted
+}
+
+// quote writes a word so that a POSIX shell reads it as it is.
+func quote(word string) string {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-"
+	if word != "" && strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
