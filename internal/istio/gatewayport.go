@@ -107,8 +107,9 @@ func barred(p corev1.ServicePort, pods []corev1.Pod) string {
 // unprivileged is why a gateway's pod can't listen on a port below 1024, or "".
 // istiod leaves such a port out where the pod declares itself unprivileged, as
 // those of `istioctl install` do; else it is the pod's kernel that decides.
-// Gateways of Istio's Helm chart have the sysctl. A user that only the image
-// knows is taken for a plain one, as Istio's images have it.
+// Gateways of Istio's Helm chart have the sysctl. Where the spec leaves it to
+// the image or the container runtime, the port is refused: an Envoy that can't
+// listen rejects all its later configuration too (istio#28268).
 func unprivileged(pod corev1.PodSpec, port int) string {
 	i := slices.IndexFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == "istio-proxy" })
 	if i < 0 {
@@ -123,7 +124,7 @@ func unprivileged(pod corev1.PodSpec, port int) string {
 	if port >= firstUnprivileged(pod.SecurityContext) || mayBind(pod.SecurityContext, proxy.SecurityContext) {
 		return ""
 	}
-	return "which they may not open: it is below 1024, and they run neither as root nor with the capability NET_BIND_SERVICE nor with the sysctl net.ipv4.ip_unprivileged_port_start=0"
+	return "which they may not open, as far as their spec says: it is below 1024, and they have neither the sysctl net.ipv4.ip_unprivileged_port_start=0 nor root with the capability NET_BIND_SERVICE"
 }
 
 // firstUnprivileged is the least port that the pod's kernel lets everyone
@@ -140,8 +141,9 @@ func firstUnprivileged(pod *corev1.PodSecurityContext) int {
 	return firstFreePort
 }
 
-// mayBind says whether the container's process holds CAP_NET_BIND_SERVICE:
-// root does unless it is dropped.
+// mayBind says whether the container's process holds CAP_NET_BIND_SERVICE: root
+// does unless it is dropped, and others don't even if it is added, as
+// Kubernetes has no ambient capabilities.
 func mayBind(pod *corev1.PodSecurityContext, container *corev1.SecurityContext) bool {
 	has := func(list []corev1.Capability) bool {
 		return slices.ContainsFunc(list, func(c corev1.Capability) bool {
@@ -155,11 +157,6 @@ func mayBind(pod *corev1.PodSecurityContext, container *corev1.SecurityContext) 
 	if container.RunAsUser != nil {
 		root = *container.RunAsUser == 0
 	}
-	if caps := container.Capabilities; caps != nil {
-		if has(caps.Add) {
-			return true
-		}
-		root = root && !has(caps.Drop)
-	}
-	return root
+	caps := container.Capabilities
+	return root && (caps == nil || !has(caps.Drop) || has(caps.Add))
 }

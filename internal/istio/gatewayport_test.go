@@ -103,7 +103,7 @@ func TestBarred(t *testing.T) {
 		want   string // in the reason; empty: not barred
 	}{
 		{"1024 and above", to(8080), nil, ""},
-		{"nothing said", to(80), nil, "leads to port 80 of its pods, which they may not open: it is below 1024"},
+		{"nothing said", to(80), nil, "leads to port 80 of its pods, which they may not open, as far as their spec says: it is below 1024"},
 		{"Helm's gateway chart", to(80), []func(*corev1.PodSpec){sysctl("net.ipv4.ip_unprivileged_port_start", "0"), proxy(func(c *corev1.SecurityContext) {
 			c.Capabilities.Drop, c.RunAsNonRoot, c.RunAsUser = []corev1.Capability{"ALL"}, new(true), new(int64(1337))
 		})}, ""},
@@ -122,9 +122,15 @@ func TestBarred(t *testing.T) {
 			root(c)
 			c.Capabilities.Drop = []corev1.Capability{"ALL"}
 		})}, "which they may not open"},
-		{"the one capability", to(80), []func(*corev1.PodSpec){proxy(func(c *corev1.SecurityContext) {
+		{"root with the one capability", to(80), []func(*corev1.PodSpec){proxy(func(c *corev1.SecurityContext) {
+			root(c)
 			c.Capabilities.Drop, c.Capabilities.Add = []corev1.Capability{"ALL"}, []corev1.Capability{"NET_BIND_SERVICE"}
 		})}, ""},
+		// Tried on a real kernel: it takes no effect without root.
+		{"the one capability without root", to(80), []func(*corev1.PodSpec){proxy(func(c *corev1.SecurityContext) {
+			c.RunAsUser = new(int64(1337))
+			c.Capabilities.Add = []corev1.Capability{"NET_BIND_SERVICE"}
+		})}, "which they may not open"},
 		// istiod believes the pod's own word before anything else.
 		{"istioctl install", to(80), []func(*corev1.PodSpec){unprivileged("true")}, "istiod gives them none below 1024"},
 		{"root that calls itself unprivileged", to(80), []func(*corev1.PodSpec){proxy(root), unprivileged("true")}, "istiod gives them none below 1024"},
