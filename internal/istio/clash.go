@@ -54,7 +54,7 @@ func (r Routes) afterwards(in Ingress, port int, e manifest.Exposure) (listeners
 		for _, s := range manifest.MergeServers(e.Servers, port, e.Host) {
 			if in.listensOn(s.Port) == in.listensOn(port) {
 				server := &networking.Server{Port: &networking.Port{Number: uint32(s.Port), Protocol: "GRPC"}, Hosts: s.Hosts}
-				listeners = append(listeners, Listener{own, server})
+				listeners = append(listeners, Listener{own, server, in})
 			}
 		}
 	}

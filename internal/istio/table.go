@@ -57,7 +57,8 @@ func (e Entry) TakesAll() bool {
 // port of the listener.
 func (r Routes) Table(on Listener, serving []Candidate) Table {
 	serving = slices.DeleteFunc(slices.Clone(serving), func(c Candidate) bool {
-		return c.Listener.Server.Port.GetNumber() != on.Server.Port.GetNumber()
+		in := c.Listener.Ingress
+		return in.listensOn(int(c.Listener.Server.Port.GetNumber())) != on.Ingress.listensOn(int(on.Server.Port.GetNumber()))
 	})
 	slices.SortStableFunc(serving, func(a, b Candidate) int {
 		g, h, v, w := a.Listener.Gateway, b.Listener.Gateway, a.VirtualService, b.VirtualService

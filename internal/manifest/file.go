@@ -88,7 +88,9 @@ func Read(r io.Reader, file, namespace string) ([]Intent, error) {
 			continue
 		}
 		intent, err := readOne(doc, namespace)
-		if err == nil && slices.ContainsFunc(all, func(o Intent) bool { return o.Namespace == intent.Namespace && sameWorkload(o.Workload, intent.Workload) }) {
+		if err == nil && slices.ContainsFunc(all, func(o Intent) bool {
+			return o.Namespace == intent.Namespace && sameWorkload(o.Workload, intent.Workload)
+		}) {
 			err = &InvalidError{"spec.workload", intent.Workload, "is exposed by an earlier document already"}
 		}
 		if err != nil {
