@@ -204,15 +204,18 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	e.Servers = have
 	covered := istio.Covers(have, e.Namespace, x.open.Port, e.Host)
 	e.ReuseGateway = foreign && covered
+	if !covered {
+		e.Servers = manifest.MergeServers(have, x.open.Port, e.Host)
+	}
+	if foreign && !covered {
+		return nil // it can't be as wanted, which the plan says better than what it would bring about
+	}
 	if err := routes.Clash(x.ingress, x.open.Port, *e); err != nil {
 		return err
 	}
 	x.shared = routes.Shared(x.ingress, x.open.Port, *e)
 	if e.ReuseGateway {
 		x.o.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
-	}
-	if !covered {
-		e.Servers = manifest.MergeServers(have, x.open.Port, e.Host)
 	}
 	return nil
 }
