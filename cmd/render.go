@@ -2,8 +2,10 @@ package cmd
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
+	"grpcmesh/internal/istio"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 	"grpcmesh/internal/report"
@@ -43,6 +45,9 @@ func (o *exposeOptions) render() error {
 	port := o.intent.GatewayPort
 	if port == 0 {
 		port = o.intent.Port
+	}
+	if why := (istio.IngressPort{Port: port}).CannotServe(); why != "" {
+		return &manifest.InvalidError{Field: "--gateway-port", Value: strconv.Itoa(port), Reason: "can't be the gateway's: " + why}
 	}
 	e := manifest.Exposure{
 		Namespace: o.intent.Namespace, WorkloadKind: kind, WorkloadName: name,

@@ -19,7 +19,7 @@ const firstFreePort = 1024
 func (i Ingress) ServingPorts() []int {
 	var ports []int
 	for _, p := range i.Ports {
-		if p.cannotServe() == "" {
+		if p.CannotServe() == "" {
 			ports = append(ports, p.Port)
 		}
 	}
@@ -35,8 +35,8 @@ func (i Ingress) ways() string {
 	return "Open ports that can serve: " + k8s.JoinInts(ports) + ". Choose one with --gateway-port, or open another on the gateway's Service."
 }
 
-// cannotServe is why no plaintext gRPC can be served on an open port, or "".
-func (p IngressPort) cannotServe() string {
+// CannotServe is why no plaintext gRPC can be served on an open port, or "".
+func (p IngressPort) CannotServe() string {
 	switch {
 	case p.Port == statusPort || p.Target == statusPort:
 		return fmt.Sprintf("port %d is where it answers its own health, not calls", p.Port)
@@ -65,7 +65,7 @@ func ChoosePort(in Ingress, asked, servicePort int) (IngressPort, error) {
 			closed = append(closed, number)
 			continue
 		}
-		why := p.cannotServe()
+		why := p.CannotServe()
 		if why == "" {
 			return p, nil
 		}
