@@ -186,7 +186,11 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	maps.Copy(x.exposure.GatewaySelector, asked)
 	x.o.say("gateway    %s, port %d, %s", x.ingress, x.open.Port, plural(len(x.ingress.Pods), "replica"))
 	for _, in := range alike {
-		x.o.say("           Service %s leads to the same pods and would do as well: what is exposed is reached through it too", in)
+		at := ""
+		if len(in.Addresses) > 0 {
+			at = ", at " + strings.Join(in.Addresses, " and ")
+		}
+		x.o.say("           Service %s leads to the same pods and would do as well; what is exposed is reached through it too%s", in, at)
 	}
 	return nil
 }
