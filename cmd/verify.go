@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,7 @@ type verifyOptions struct {
 	alpha          float64
 	timeout        time.Duration
 	output         string
+	reports        []string // FORMAT=FILE
 }
 
 // methodPath is a gRPC method's path, as it stands in :path.
@@ -69,7 +71,7 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
   grpcmesh verify --addr 203.0.113.10:8000 --read-only
 
   # In a pipeline
-  grpcmesh verify --addr 203.0.113.10:8000 -o json > verdict.json`,
+  grpcmesh verify --addr 203.0.113.10:8000 --report junit=verify.xml --report markdown=verify.md`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f := c.Flags().Lookup("namespace"); f != nil && f.Changed {
@@ -89,7 +91,8 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 	fs.IntVar(&o.requests, "requests", 0, "Most calls to make for telling pods apart. 0: as many as the statistics need.")
 	fs.Float64Var(&o.alpha, "alpha", 0.001, "False-alarm rate of the verdict, above 0 and below 1.")
 	fs.DurationVar(&o.timeout, "timeout", time.Minute, "How long to take in all.")
-	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text or json.")
+	fs.StringVarP(&o.output, "output", "o", "text", "Output format: "+anyFormat()+".")
+	fs.StringArrayVar(&o.reports, "report", nil, "Write the report into a file too, as `FORMAT=FILE`; may be given several times. The formats are those of --output.")
 	return c
 }
 
@@ -123,8 +126,17 @@ func (o *verifyOptions) validate() error {
 	if o.readOnly && o.identify == "route" {
 		return invalid("--identify", o.identify, "adds a VirtualService for the time of the check, which --read-only forbids")
 	}
-	if !slices.Contains([]string{"text", "json"}, o.output) {
-		return invalid("--output", o.output, "is none of text and json")
+	if !slices.Contains(report.Formats(), o.output) {
+		return invalid("--output", o.output, "is none of "+anyFormat())
+	}
+	for _, r := range o.reports {
+		format, file, ok := strings.Cut(r, "=")
+		if !ok || file == "" {
+			return invalid("--report", r, "is not FORMAT=FILE")
+		}
+		if !slices.Contains(report.Formats(), format) {
+			return invalid("--report", r, "its format is none of "+anyFormat())
+		}
 	}
 	if !(o.alpha > 0 && o.alpha < 1) {
 		return invalid("--alpha", strconv.FormatFloat(o.alpha, 'g', -1, 64), "must be above 0 and below 1")
@@ -214,14 +226,21 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 	return o.finish(doc)
 }
 
+// anyFormat lists the formats of a report, in words.
+func anyFormat() string {
+	all := report.Formats()
+	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
+}
+
+// finish prints the document and writes the reports. The verdict stands by
+// then; where a report can't be written the run ends in that error.
 func (o *verifyOptions) finish(doc *report.Verify) error {
-	var err error
-	if o.output == "json" {
-		err = report.JSON(o.Out, doc)
-	} else {
-		err = doc.Text(o.Out)
+	errs := []error{doc.Write(o.Out, o.output)}
+	for _, r := range o.reports {
+		format, file, _ := strings.Cut(r, "=")
+		errs = append(errs, doc.WriteFile(file, format))
 	}
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	switch doc.Verdict {

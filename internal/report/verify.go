@@ -59,22 +59,9 @@ func (v *Verify) Text(w io.Writer) error {
 	if len(r.PerEndpoint) > 0 {
 		v.table(&b)
 	}
-	if r.Proof.Calls > 0 && v.Identified == check.RungRoute {
-		fmt.Fprintf(&b, "one connection  %s on connection %s of gateway %s, answered by %s\n",
-			count(r.Proof.Calls, "call"), Clean(r.Proof.Connection), Clean(r.Proof.Gateway), count(len(r.Proof.Pods), "pod"))
-	} else if v.Identified == check.RungSidecars && v.Dials == 1 {
-		fmt.Fprintf(&b, "one connection  %s, answered by %s\n", count(v.Calls, "call"), count(len(r.Proof.Pods), "pod"))
-	}
-	if r.Coverage.Of > 0 {
-		fmt.Fprintf(&b, "coverage        %d of %s answered in %s; a silent pod would show after %d (false alarms: at most %.4g %%)\n",
-			r.Coverage.Seen, count(r.Coverage.Of, "ready pod"), count(r.Coverage.Calls, "call"), r.Coverage.Needed, r.Coverage.Alpha*100)
-	}
-	if v.Witness != nil {
-		fmt.Fprintf(&b, "users' route    %d of %s without the probe's mark came through (%s)\n",
-			v.Witness.Upstream, count(v.Witness.Calls, "call"), Clean(strings.Join(v.Witness.Paths, ", ")))
-	}
-	if r.Unidentified > 0 {
-		fmt.Fprintf(&b, "unidentified    %s\n", count(r.Unidentified, "answer"))
+	for _, line := range v.evidence() {
+		head, rest, _ := strings.Cut(line, ": ")
+		fmt.Fprintf(&b, "%-14s  %s\n", head, Clean(rest))
 	}
 	if b.Len() > 0 {
 		b.WriteString("\n")
@@ -91,6 +78,32 @@ func (v *Verify) Text(w io.Writer) error {
 	fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(string(v.Verdict)), v.sentence())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// evidence is what the verdict stands on, a line each: what, a colon, and the
+// figures.
+func (v *Verify) evidence() []string {
+	var lines []string
+	line := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	r := v.Result
+	if r.Proof.Calls > 0 && v.Identified == check.RungRoute {
+		line("one connection: %s on connection %s of gateway %s, answered by %s",
+			count(r.Proof.Calls, "call"), r.Proof.Connection, r.Proof.Gateway, count(len(r.Proof.Pods), "pod"))
+	} else if v.Identified == check.RungSidecars && v.Dials == 1 {
+		line("one connection: %s, answered by %s", count(v.Calls, "call"), count(len(r.Proof.Pods), "pod"))
+	}
+	if r.Coverage.Of > 0 {
+		line("coverage: %d of %s answered in %s; a silent pod would show after %d (false alarms: at most %.4g %%)",
+			r.Coverage.Seen, count(r.Coverage.Of, "ready pod"), count(r.Coverage.Calls, "call"), r.Coverage.Needed, r.Coverage.Alpha*100)
+	}
+	if v.Witness != nil {
+		line("users' route: %d of %s without the probe's mark came through (%s)",
+			v.Witness.Upstream, count(v.Witness.Calls, "call"), strings.Join(v.Witness.Paths, ", "))
+	}
+	if r.Unidentified > 0 {
+		line("unidentified: %s", count(r.Unidentified, "answer"))
+	}
+	return lines
 }
 
 func (v *Verify) sentence() string {

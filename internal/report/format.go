@@ -1,0 +1,76 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Format writes a verify report. What servers said is untrusted: each escapes
+// for its own reader.
+type Format func(io.Writer, *Verify) error
+
+// formats are the formats of a verify report, by name.
+func formats() map[string]Format {
+	return map[string]Format{
+		"text":       func(w io.Writer, v *Verify) error { return v.Text(w) },
+		"json":       func(w io.Writer, v *Verify) error { return JSON(w, v) },
+		"junit":      junitXML,
+		"markdown":   markdown,
+		"html":       htmlPage,
+		"prometheus": prometheus,
+	}
+}
+
+// Formats are the names of the formats of a verify report, sorted.
+func Formats() []string { return slices.Sorted(maps.Keys(formats())) }
+
+// Write writes the report in the format of that name.
+func (v *Verify) Write(w io.Writer, format string) error {
+	f, ok := formats()[format]
+	if !ok {
+		return fmt.Errorf("no report format is called %q", format)
+	}
+	return f(w, v)
+}
+
+// WriteFile writes the report into a file: all of it, or nothing. What stands
+// there is replaced by one rename; what is no plain file (a pipe, a device) is
+// written into.
+func (v *Verify) WriteFile(file, format string) (err error) {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(filepath.Clean(file), os.O_WRONLY, 0)
+		if err != nil {
+			return fmt.Errorf("report %s: %w", format, err)
+		}
+		if err := v.Write(f, format); err != nil {
+			_ = f.Close()
+			return fmt.Errorf("report %s into %s: %w", format, file, err)
+		}
+		return f.Close()
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".grpcmesh-report-*")
+	if err != nil {
+		return fmt.Errorf("report %s: %w", format, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = tmp.Close()
+			_ = os.Remove(tmp.Name())
+			err = fmt.Errorf("report %s into %s: %w", format, file, err)
+		}
+	}()
+	if err := v.Write(tmp, format); err != nil {
+		return err
+	}
+	if err := tmp.Chmod(0o644); err != nil { // a report is for others to read
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), file)
+}

@@ -1,0 +1,49 @@
+package report
+
+import (
+	"io"
+	"strings"
+
+	"github.com/jstemmer/go-junit-report/v2/junit"
+
+	"grpcmesh/internal/check"
+)
+
+// junitXML writes the report as one JUnit test: FAIL is its failure,
+// INCONCLUSIVE its error. The whole text report is its output.
+func junitXML(w io.Writer, v *Verify) error {
+	var text strings.Builder
+	if err := v.Text(&text); err != nil {
+		return err
+	}
+	test := junit.Testcase{Name: Clean("requests to " + v.Address + " are balanced over the pods"), Classname: "grpcmesh.verify",
+		SystemOut: &junit.Output{Data: cdata(text.String())}}
+	why := &junit.Result{Message: Clean(v.sentence())}
+	if len(v.Findings) > 0 {
+		f := v.Findings[0]
+		why = &junit.Result{Type: f.Code, Message: Clean(f.Subject + ": " + f.Message), Data: cdata(Clean("next: " + f.Hint))}
+	}
+	switch v.Verdict {
+	case check.Fail:
+		test.Failure = why
+	case check.Inconclusive:
+		test.Error = why
+	case check.Pass:
+	}
+	suite := junit.Testsuite{Name: "grpcmesh verify"}
+	suite.AddProperty("address", Clean(v.Address))
+	suite.AddProperty("authority", Clean(v.Authority))
+	suite.AddProperty("target", Clean(v.Target))
+	suite.AddProperty("verdict", string(v.Verdict))
+	suite.AddTestcase(test)
+	var all junit.Testsuites
+	all.AddSuite(suite)
+	if _, err := io.WriteString(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"); err != nil {
+		return err
+	}
+	return all.WriteXML(w)
+}
+
+// cdata keeps text from ending the CDATA section that it stands in; of several
+// lines each is cleaned, as XML takes few control characters.
+func cdata(s string) string { return strings.ReplaceAll(CleanLines(s), "]]>", "]] >") }

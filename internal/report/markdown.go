@@ -1,0 +1,62 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"grpcmesh/internal/check"
+)
+
+// markdown writes the report for a pull request or a job's summary, in GitHub's
+// flavour.
+func markdown(w io.Writer, v *Verify) error {
+	var b strings.Builder
+	mark := map[check.Verdict]string{check.Pass: "✅", check.Fail: "❌", check.Inconclusive: "❔"}[v.Verdict]
+	fmt.Fprintf(&b, "### %s grpcmesh verify: %s\n\n", mark, strings.ToUpper(string(v.Verdict)))
+	fmt.Fprintf(&b, "%s · %s\n\n", md(v.Address), md(v.Target))
+	if v.Verdict == check.Pass {
+		fmt.Fprintf(&b, "%s.\n\n", md(v.sentence()))
+	}
+	for _, f := range v.Findings {
+		fmt.Fprintf(&b, "- **%s** %s: %s", f.Code, md(f.Subject), md(f.Message))
+		if f.Hint != "" {
+			fmt.Fprintf(&b, "  \n  next: %s", md(f.Hint))
+		}
+		b.WriteString("\n")
+	}
+	if len(v.Findings) > 0 {
+		b.WriteString("\n")
+	}
+	if len(v.PerEndpoint) > 0 {
+		b.WriteString("| pod | calls | share | expected |\n|---|--:|--:|--:|\n")
+		for _, c := range v.PerEndpoint {
+			fmt.Fprintf(&b, "| %s | %d | %.1f %% | %.1f %% |\n", md(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), c.Calls, c.Share*100, c.Endpoint.Share*100)
+		}
+		b.WriteString("\n")
+	}
+	for _, line := range v.evidence() {
+		fmt.Fprintf(&b, "- %s\n", md(line))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// md makes text stand for itself in Markdown: on one line, with no markup,
+// HTML, link, mention or emoji of its own.
+func md(s string) string {
+	var b strings.Builder
+	for _, r := range Clean(s) {
+		switch {
+		case strings.ContainsRune("\\`*_{}[]()#+-.!|~=", r):
+			b.WriteRune('\\')
+			b.WriteRune(r)
+		case strings.ContainsRune("<>&\"'@:/", r): // "@" mentions, ":" and "/" make links
+			fmt.Fprintf(&b, "&#%d;", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
