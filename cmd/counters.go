@@ -102,7 +102,7 @@ func (r *run) reflectAtPod(ctx context.Context) ([]probe.Service, error) {
 	conn, err := probe.Open(ctx, probe.Target{
 		Addr: ep.Pod, Authority: r.o.dialAuthority(),
 		Network: func(ctx context.Context) (net.Conn, error) {
-			return r.t.cluster.Forward(ctx, r.t.namespace, ep.Pod, portOf(ep.Address))
+			return r.t.cluster.Forward(ctx, ep.Namespace, ep.Pod, portOf(ep.Address))
 		},
 	})
 	if err != nil {
@@ -137,7 +137,7 @@ func (r *run) counters(ctx context.Context, e *check.Evidence) (map[string]int, 
 		wg.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
-			n, err := istio.InboundRequests(ctx, r.t.cluster, r.t.namespace, ep.Pod, portOf(ep.Address))
+			n, err := istio.InboundRequests(ctx, r.t.cluster, ep.Namespace, ep.Pod, portOf(ep.Address))
 			if err != nil {
 				errs[i] = err
 				return

@@ -247,7 +247,7 @@ func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 			return nil, err
 		}
 		for _, e := range found {
-			all = append(all, check.Endpoint{Address: e.Address, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / float64(len(found))})
+			all = append(all, check.Endpoint{Address: e.Address, Namespace: svc.Namespace, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / float64(len(found))})
 		}
 	}
 	return merge(all), nil

@@ -4,6 +4,8 @@
 package check
 
 import (
+	"slices"
+
 	"grpcmesh/internal/probe"
 )
 
@@ -47,11 +49,24 @@ const (
 
 // Endpoint is one pod that is expected to answer.
 type Endpoint struct {
-	Address string  `json:"address"` // ip:port
-	Pod     string  `json:"pod,omitempty"`
-	Node    string  `json:"node,omitempty"`
-	Zone    string  `json:"zone,omitempty"`
-	Share   float64 `json:"share"` // expected share of calls, 0 to 1
+	Address   string  `json:"address"`             // ip:port
+	Namespace string  `json:"namespace,omitempty"` // of the pod
+	Pod       string  `json:"pod,omitempty"`
+	Node      string  `json:"node,omitempty"`
+	Zone      string  `json:"zone,omitempty"`
+	Share     float64 `json:"share"` // expected share of calls, 0 to 1
+}
+
+// Name is the pod's name, else the address; with its namespace where the
+// endpoints are of several.
+func (e Endpoint) Name(among []Endpoint) string {
+	if e.Pod == "" {
+		return e.Address
+	}
+	if slices.ContainsFunc(among, func(o Endpoint) bool { return o.Pod != "" && o.Namespace != e.Namespace }) {
+		return e.Namespace + "/" + e.Pod
+	}
+	return e.Pod
 }
 
 // Where names what is under test, for hints. Empty fields become placeholders.

@@ -44,6 +44,23 @@ func TestMutations(t *testing.T) {
 	}
 }
 
+// Pods are told apart by namespace where they are of several.
+func TestNames(t *testing.T) {
+	two := pods(podA, podB)
+	two[0].Namespace, two[1].Namespace = "blue", "blue"
+	if got := two[0].Name(two); got != "app-7d9c-a" {
+		t.Error(got)
+	}
+	two[1].Namespace = "green"
+	if got := two[0].Name(two) + " " + two[1].Name(two); got != "blue/app-7d9c-a green/app-7d9c-b" {
+		t.Error(got)
+	}
+	two[1].Pod = ""
+	if got := two[0].Name(two) + " " + two[1].Name(two); got != "app-7d9c-a "+podB {
+		t.Error(got)
+	}
+}
+
 func TestResult(t *testing.T) {
 	e := route()
 	e.Samples = append(e.Samples, stamped(nobod))

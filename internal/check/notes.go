@@ -81,7 +81,7 @@ func (d *digest) uneven() (int, bool) {
 // name is the pod and its address.
 func (d *digest) name(i int) string {
 	if e := d.Expected[i]; e.Pod != "" {
-		return e.Pod + " (" + e.Address + ")"
+		return e.Name(d.Expected) + " (" + e.Address + ")"
 	}
 	return d.Expected[i].Address
 }

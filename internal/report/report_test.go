@@ -103,6 +103,20 @@ func TestVerifyText(t *testing.T) {
 	golden(t, "verify-inconclusive", undecided().Text)
 }
 
+// Pods of several namespaces are told apart by them.
+func TestVerifyTextOfSeveralNamespaces(t *testing.T) {
+	t.Parallel()
+	v := passed()
+	v.PerEndpoint[0].Endpoint.Namespace, v.PerEndpoint[1].Endpoint.Namespace = "blue", "green"
+	var b bytes.Buffer
+	if err := v.Text(&b); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.Contains(got, "\nblue/server-a ") || !strings.Contains(got, "\ngreen/server-bcd ") {
+		t.Errorf("%s", got)
+	}
+}
+
 // A sidecar's counters can't tell one connection from another: more than one
 // dial, and the line on the one connection is not there.
 func TestVerifyTextClaimsNoOneConnection(t *testing.T) {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -121,7 +120,11 @@ func (v *Verify) sentence() string {
 func (v *Verify) table(b *strings.Builder) {
 	const bar = 30
 	width := len("POD")
-	name := func(e check.Endpoint) string { return Clean(cmp.Or(e.Pod, e.Address)) }
+	all := make([]check.Endpoint, 0, len(v.PerEndpoint))
+	for _, c := range v.PerEndpoint {
+		all = append(all, c.Endpoint)
+	}
+	name := func(e check.Endpoint) string { return Clean(e.Name(all)) }
 	for _, c := range v.PerEndpoint {
 		width = max(width, utf8.RuneCountInString(name(c.Endpoint)))
 	}
