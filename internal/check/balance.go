@@ -52,8 +52,8 @@ func (d *digest) dials() int {
 
 // strangers are answers of addresses that no endpoint has.
 func (d *digest) strangers() []Finding {
-	if d.stranger.Total() == 0 {
-		return nil
+	if d.stranger.Total() == 0 || len(d.Expected) == 0 {
+		return nil // of a service without a ready endpoint nothing is known
 	}
 	namespace, service, route := d.names()
 	which := fmt.Sprintf("%.100q", d.stranger.Counts()[0].Key)
@@ -84,7 +84,9 @@ func (d *digest) open() []Finding {
 		return one(codeFew, fmt.Sprintf("%d endpoints are ready, and balancing needs two", len(d.Expected)),
 			fmt.Sprintf("kubectl -n %s scale deployment DEPLOYMENT --replicas=3 (the pods behind service %s)", namespace, service))
 	case d.ByDesign != "":
-		return one(codeByDesign, "calls are meant to stick: "+d.ByDesign, fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see trafficPolicy.loadBalancer", namespace))
+		return one(codeByDesign, "calls are meant to stick: "+d.ByDesign, "kubectl get destinationrule -A -o yaml: see trafficPolicy.loadBalancer of the one named here, if that is not meant")
+	case len(d.uncounted()) > 0:
+		return []Finding{d.blind()}
 	case d.named == 0:
 		message := fmt.Sprintf("none of %d calls was identified", d.calls)
 		if len(d.Samples) > 0 {
@@ -100,6 +102,23 @@ func (d *digest) open() []Finding {
 	return nil
 }
 
+// blind says which pods' calls could not be counted, and why.
+func (d *digest) blind() Finding {
+	namespace, _, _ := d.names()
+	none := d.uncounted()
+	names := make([]string, 0, len(none))
+	for _, i := range none {
+		names = append(names, d.name(i))
+	}
+	why := cmp.Or(d.Uncounted[d.Expected[none[0]].Address], "its counter was not read")
+	message := fmt.Sprintf("the calls of %d of %d pods could not be counted: %s; of the first: %.300q", len(none), len(d.Expected), some(names), why)
+	sidecar := fmt.Sprintf("give the pods a sidecar: grpcmesh expose -n %s", cmp.Or(d.Expected[none[0]].Namespace, namespace))
+	if d.Layer4 {
+		return found(codeUncounted, d.where(), message, sidecar)
+	}
+	return found(codeUncounted, d.where(), message, "grpcmesh verify --identify=route, which needs no sidecar; or "+sidecar)
+}
+
 // draws is how many independent draws the counts are.
 func (d *digest) draws() int {
 	if d.Rung == RungSidecars {
@@ -110,8 +129,19 @@ func (d *digest) draws() int {
 
 func (d *digest) stuckNeeded() int { return spread.StuckNeededShares(d.shares, d.alpha) }
 
-// spread makes the three tests; the first that fails explains the others.
+// spread makes the tests. What they find is no fault where some endpoints are
+// preferred by design: which ones, and how much, is not known here.
 func (d *digest) spread() []Finding {
+	findings := d.tests()
+	if d.Prefers == "" || !has(findings, Fail) {
+		return findings
+	}
+	return []Finding{found(codePrefers, findings[0].Subject, findings[0].Message+"; but that may be by design, for "+d.Prefers,
+		"kubectl get nodes -L topology.kubernetes.io/zone: compare the zones of pods and gateway; where pods are new, run it again later")}
+}
+
+// tests makes the three tests; the first that fails explains the others.
+func (d *digest) tests() []Finding {
 	if d.ByDesign != "" || d.unnamed > 0 || len(d.Expected) < 2 {
 		return nil
 	}
@@ -138,8 +168,11 @@ func (d *digest) spread() []Finding {
 			fmt.Sprintf("istioctl -n istio-system proxy-config endpoints deploy/istio-ingressgateway: is it listed and healthy; then subsets and locality in %s", namespace))}
 	}
 	if i, logLR, alarm := d.dominance.Alarm(); alarm {
-		return []Finding{found(codeDominance, d.name(i),
-			fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g (log likelihood ratio %.1f)", d.name(i), d.counts[i], d.named, d.shares[i], logLR),
+		message := fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g (log likelihood ratio %.1f)", d.name(i), d.counts[i], d.named, d.shares[i], logLR)
+		if len(d.Changed) > 0 { // the shares changed with them
+			return []Finding{found(codeChanged, d.name(i), message+"; but endpoints changed meanwhile: "+d.changes(), "wait until the rollout is over, then run it again")}
+		}
+		return []Finding{found(codeDominance, d.name(i), message,
 			fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see loadBalancer, localityLbSetting and warmup", namespace))}
 	}
 	return nil
@@ -149,7 +182,7 @@ func (d *digest) spread() []Finding {
 // two, all calls of the longest connection: layer 4 picks anew at each dial.
 // Having chosen that connection is paid for by the number of connections.
 func (d *digest) stuck() (who, calls int, ok bool) {
-	if len(d.explain) > 0 || d.stranger.Total() > 0 {
+	if len(d.explain) > 0 || d.stranger.Total() > 0 || d.lost > 0 {
 		return 0, 0, false
 	}
 	hit := -1

@@ -90,7 +90,10 @@ type Evidence struct {
 	// Samples are the identification calls in order, one in flight at a time.
 	Samples []probe.Sample `json:"samples"`
 	// Counts are calls by endpoint address (rung sidecars: after - before).
+	// An endpoint that is missing here could not be counted.
 	Counts map[string]int `json:"counts,omitempty"`
+	// Uncounted says of such, by address, why.
+	Uncounted map[string]string `json:"uncounted,omitempty"`
 	// Foreign are calls that others made meanwhile, Own the run's own.
 	Foreign int `json:"foreign,omitempty"`
 	Own     int `json:"own,omitempty"`
@@ -103,6 +106,11 @@ type Evidence struct {
 	WitnessWhy string `json:"witnessWhy,omitempty"`
 	// ByDesign, if not empty, is why calls are meant to stick.
 	ByDesign string `json:"byDesign,omitempty"`
+	// Prefers, if not empty, is why some endpoints may rightly get more than
+	// their share, or others nothing.
+	Prefers string `json:"prefers,omitempty"`
+	// Undefined are subsets that the route leads to and nothing defines.
+	Undefined []string `json:"undefined,omitempty"`
 	// Alpha is the false-alarm rate of the whole verdict, in (0,1). It is
 	// split evenly over the tests made: coverage, stuck, dominance.
 	Alpha float64 `json:"alpha"`
@@ -129,7 +137,8 @@ type Proof struct {
 
 // Coverage is how many of the expected endpoints answered. Needed is the
 // number of calls after which a silent one is a failure; at alpha split over
-// the tests made. It stays 0 where nothing is expected.
+// the tests made. It stays 0 where nothing is expected, and Of also where no
+// pod could be counted.
 type Coverage struct {
 	Seen   int     `json:"seen"`
 	Of     int     `json:"of"`

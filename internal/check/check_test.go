@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+
+	"grpcmesh/internal/probe"
 )
 
 func TestMutations(t *testing.T) {
@@ -41,6 +44,49 @@ func TestMutations(t *testing.T) {
 	}
 	for code := range seen {
 		t.Errorf("%s is unlisted", code)
+	}
+}
+
+// A subset that nothing defines is named, and so is why a pod was not counted.
+func TestWords(t *testing.T) {
+	e := route()
+	calls(repeat(5, flagged("NC", "")))(&e)
+	e.Expected, e.Undefined = nil, []string{"subset v9 of Service demo/app"}
+	f := Judge(e).Findings[0]
+	if !strings.Contains(f.Message, "leads to subset v9 of Service demo/app, which no DestinationRule") || !strings.Contains(f.Hint, "demo/app") {
+		t.Errorf("%+v", f)
+	}
+	e = route()
+	calls(repeat(5, flagged("UH", "no healthy upstream")))(&e)
+	e.ByDesign = "load balancing is off (PASSTHROUGH)"
+	if f = Judge(e).Findings[0]; !strings.Contains(f.Message, "though 3 are ready, and load balancing is off") || !strings.Contains(f.Hint, "loadBalancer") {
+		t.Errorf("%+v", f)
+	}
+	e = sidecars()
+	e.WitnessWhy = "no reflection"
+	each(func(_ int, s *probe.Sample) { *s = local(codes.Unimplemented, "") })(&e)
+	if f = Judge(e).Findings[0]; !strings.Contains(f.Message, "no reflection") || !strings.Contains(f.Hint, "--path") {
+		t.Errorf("%+v", f)
+	}
+	e = sidecars()
+	delete(e.Counts, podB)
+	e.Uncounted = map[string]string{podB: "pod demo/app-7d9c-b has no sidecar\x1b"}
+	f = Judge(e).Findings[0]
+	if !strings.Contains(f.Message, "1 of 3 pods") || !strings.Contains(f.Message, `"pod demo/app-7d9c-b has no sidecar\x1b"`) || !strings.Contains(f.Hint, "--identify=route") {
+		t.Errorf("%+v", f)
+	}
+	if n := len(Judge(e).PerEndpoint); n != 2 {
+		t.Errorf("%d pods are given a count; one was not counted", n)
+	}
+	// Answers that nobody counted stay unidentified, also if another pod went.
+	gone(&e)
+	delete(e.Counts, podB)
+	if n := Judge(e).Unidentified; n != 40 {
+		t.Errorf("%d unidentified, want 40 of 60", n)
+	}
+	e.Layer4 = true
+	if f = Judge(e).Findings[0]; strings.Contains(f.Hint, "--identify=route") {
+		t.Errorf("at layer 4 there is no route: %+v", f)
 	}
 }
 

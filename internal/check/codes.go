@@ -32,6 +32,8 @@ const (
 	codeConnections = "GM238"
 	codeUnstamped   = "GM239"
 	codeEvidence    = "GM241"
+	codePrefers     = "GM242"
+	codeUncounted   = "GM243"
 	codeTransient   = "GM250"
 	codeReconciled  = "GM251"
 	codeUneven      = "GM252"
@@ -84,6 +86,8 @@ func Codes() []Code {
 		{codeConnections, Inconclusive, Warning, "the counted calls did not share one connection"},
 		{codeUnstamped, Inconclusive, Warning, "some answers could not be identified"},
 		{codeEvidence, Inconclusive, Warning, "the evidence contradicts itself"},
+		{codePrefers, Inconclusive, Warning, "uneven, and some pods are preferred by design"},
+		{codeUncounted, Inconclusive, Warning, "pods whose calls could not be counted, most often for want of a sidecar"},
 		{codeTransient, Pass, Warning, "a few calls failed and it was over soon"},
 		{codeReconciled, Pass, Info, "endpoints changed, and the claim holds for those that stayed"},
 		{codeUneven, Pass, Info, "uneven, but not beyond what fails"},

@@ -2,6 +2,7 @@ package check
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -41,6 +42,7 @@ type digest struct {
 	explain  map[string]int
 	stranger *spread.Distribution
 	unnamed  int // answers that say not where from
+	lost     int // of a pod that came or went, so that its counter was not read
 
 	failed    map[string][]probe.Sample // by code
 	failures  int
@@ -137,6 +139,9 @@ func (d *digest) identify(s probe.Sample) {
 func (d *digest) answered(s probe.Sample) {
 	// Whether a premature answer was the app's, its sidecar's counter tells.
 	if code := d.witnessCode(s); code != "" && !premature(s) {
+		if code == codeNoRoute && d.WitnessWhy != "" {
+			code = codeNoWitness // it didn't go where real calls go, so that a route may well be missing
+		}
 		d.fail(code, s)
 		return
 	}
@@ -157,8 +162,12 @@ func (d *digest) count() {
 			d.strange(address, n)
 		}
 	}
-	// Own calls that got through but reached no counter are answers of nobody.
+	// Own calls that got through but reached no counter are answers of nobody,
+	// unless there were pods that could not be counted to the end.
 	d.unnamed = max(d.Own-d.failures-sum, 0)
+	if len(d.uncounted()) == 0 && slices.ContainsFunc(d.Changed, d.hasUncounted) {
+		d.lost, d.unnamed = d.unnamed, 0
+	}
 	d.calls = max(d.Own, d.calls)
 	// The heaviest may owe the calls of others for its lead: taken off, so
 	// that the alarm stands even if all of them were its.
@@ -192,10 +201,34 @@ func (d *digest) strange(address string, n int) {
 
 // mentions tells whether words hold the address, and not just one that begins
 // or ends like it.
-func mentions(words, address string) bool {
-	return slices.ContainsFunc(strings.FieldsFunc(words, func(r rune) bool {
-		return strings.ContainsRune(" ,;()'\"", r)
-	}), func(word string) bool { return strings.TrimRight(word, ".:") == address })
+func mentions(words, address string) bool { return slices.Contains(split(words), address) }
+
+// hasUncounted tells whether words hold the address of a pod that has no count.
+func (d *digest) hasUncounted(words string) bool {
+	return slices.ContainsFunc(split(words), func(word string) bool {
+		_, err := netip.ParseAddrPort(word)
+		_, counted := d.Counts[word]
+		return err == nil && !counted
+	})
+}
+
+func split(words string) []string {
+	parts := strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune(" ,;()'\"", r) })
+	for i := range parts {
+		parts[i] = strings.TrimRight(parts[i], ".:")
+	}
+	return parts
+}
+
+// uncounted are the endpoints that were there all the time and have no count.
+func (d *digest) uncounted() []int {
+	var none []int
+	for i, e := range d.Expected {
+		if _, ok := d.Counts[e.Address]; d.Rung == RungSidecars && !ok {
+			none = append(none, i)
+		}
+	}
+	return none
 }
 
 // seen tells whether endpoint i surely answered a call of this run.

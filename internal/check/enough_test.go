@@ -37,6 +37,7 @@ func TestEnough(t *testing.T) {
 		"half failing":   {nil, func(i int) probe.Sample { return pick(i%2 == 0, flagged("UF", ""), stamped(three[i/2%3])) }, 20, Fail},
 		"a blip":         {nil, func(i int) probe.Sample { return pick(i == 1, flagged("UF", ""), stamped(three[i%3])) }, 12, Pass},
 		"one replica":    {func(e *Evidence) { e.Expected = pods(podA) }, nil, 0, Inconclusive},
+		"no replica":     {func(e *Evidence) { e.Expected = nil }, func(int) probe.Sample { return flagged("UH", "") }, 5, Fail},
 		"the limit":      {func(e *Evidence) { e.Limit = 7 }, func(i int) probe.Sample { return stamped(three[i%2]) }, 7, Inconclusive},
 		"no limit":       {func(e *Evidence) { e.Limit = 0 }, func(i int) probe.Sample { return stamped(three[i%2]) }, 23, Fail},
 		"by design":      {func(e *Evidence) { e.ByDesign = "hash" }, func(int) probe.Sample { return stamped(podA) }, 9, Inconclusive},

@@ -62,6 +62,8 @@ func (d *digest) witnessCode(s probe.Sample) string {
 			return codeNoMatch
 		}
 		return codeNoRoute
+	case s.Code == codes.Unavailable && s.Message == "":
+		return codeNoCluster // Envoy has words for every other UNAVAILABLE of its own
 	case strings.Contains(s.Message, "no healthy upstream"):
 		return codeNoHealthy
 	case strings.Contains(s.Message, "TLS_error"):
@@ -106,6 +108,10 @@ func (d *digest) hops() []Finding {
 	}
 	var findings []Finding
 	for _, code := range slices.Sorted(maps.Keys(d.failed)) {
+		if code == codeNoWitness && d.WitnessWhy != "" {
+			findings = append(findings, d.noWitness(d.WitnessWhy))
+			continue
+		}
 		findings = append(findings, d.hop(code, d.failed[code], d.calls))
 	}
 	return findings
@@ -204,12 +210,20 @@ func (d *digest) advice(code string) (what, hint string) {
 	case codeNoMatch:
 		return "the probe gets through, but users' calls don't meet the route's match", fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: compare its match with the method's path", namespace, route)
 	case codeNoHealthy:
+		if len(d.Expected) > 0 && d.ByDesign != "" { // a gateway has no address to pass calls through to
+			return fmt.Sprintf("the gateway finds no healthy endpoint though %d are ready, and %s", len(d.Expected), d.ByDesign),
+				"kubectl get destinationrule -A -o yaml: see trafficPolicy.loadBalancer of the one named here"
+		}
 		return "the route leads to a cluster without a healthy endpoint", fmt.Sprintf("kubectl -n %s get endpointslices -l kubernetes.io/service-name=%s", namespace, service)
 	case codeConnect:
 		return "the gateway can't connect to the pod", fmt.Sprintf("kubectl -n %s get service %s -o yaml: does targetPort name the port that the app listens on", namespace, service)
 	case codeTerminated:
 		return "the pod or its sidecar breaks the connection off", fmt.Sprintf("kubectl -n %s get peerauthentication,destinationrule: do the mTLS modes of both sides agree", namespace)
 	case codeNoCluster:
+		if len(d.Undefined) > 0 {
+			return "the route leads to " + some(d.Undefined) + ", which no DestinationRule for the gateway defines",
+				fmt.Sprintf("kubectl get destinationrule -A: define it there, or take it out of virtualservice %s/%s", namespace, route)
+		}
 		return "the route leads to a cluster that isn't there", fmt.Sprintf("istioctl analyze -n %s: check the destination's host, subset and port", namespace)
 	case codeOverflow:
 		return "a circuit breaker is open", fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see connectionPool", namespace)

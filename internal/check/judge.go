@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 )
@@ -36,7 +37,12 @@ func Judge(e Evidence) Result {
 
 func (d *digest) judge(proof Proof) []Finding {
 	hops := d.hops()
-	findings := slices.Concat(hops, d.witness(), d.strangers())
+	findings := slices.Clone(hops)
+	for _, f := range slices.Concat(d.witness(), d.strangers()) {
+		if !slices.ContainsFunc(hops, func(hop Finding) bool { return hop.Code == f.Code }) { // one culprit is named once
+			findings = append(findings, f)
+		}
+	}
 	if len(hops) == 0 && !has(findings, Fail) {
 		reasons := d.open()
 		if len(reasons) == 0 {
@@ -56,7 +62,8 @@ func (d *digest) judge(proof Proof) []Finding {
 // A healthy run ends when every endpoint was seen and one connection saw two.
 // Failing calls end it once they are more than the allowed share of at least
 // 20 calls, or all of at least 5; a single failure prolongs it until 10 good
-// calls followed.
+// calls followed. Where no endpoint is ready, 5 calls tell at which hop it
+// shows; where one is, none is needed.
 //
 // To be asked after every call. Above 100 calls it looks at the evidence only
 // once in a hundredth of them, and else says no, so that a run of n calls
@@ -68,8 +75,10 @@ func Enough(e Evidence) bool {
 	d := fold(e)
 	const surely, hopeless = 20, 5
 	switch {
-	case e.Limit > 0 && d.calls >= e.Limit, len(e.Expected) < 2, len(d.invalid()) > 0:
+	case e.Limit > 0 && d.calls >= e.Limit, len(e.Expected) == 1, len(d.invalid()) > 0:
 		return true
+	case len(e.Expected) == 0: // nothing to balance over, but the calls tell why
+		return d.calls >= hopeless
 	case d.persistent():
 		return d.calls >= surely || d.failures >= d.calls && d.calls >= hopeless
 	case d.failures > 0 && d.streak < calm:
@@ -93,19 +102,23 @@ func (d *digest) summary() Result {
 		all += n
 	}
 	share := func(n int) float64 { return float64(n) / math.Max(float64(all), 1) }
+	uncounted := d.uncounted()
 	for i, endpoint := range d.Expected {
+		if slices.Contains(uncounted, i) {
+			continue // a 0 would read as a pod that got no calls
+		}
 		result.PerEndpoint = append(result.PerEndpoint, Count{Endpoint: endpoint, Calls: d.counts[i], Share: share(d.counts[i])})
 		if d.seen(i) {
 			result.Coverage.Seen++
 		}
 	}
-	for address, n := range d.explain {
+	for _, address := range slices.Sorted(maps.Keys(d.explain)) {
+		n := d.explain[address]
 		result.PerEndpoint = append(result.PerEndpoint, Count{Endpoint: Endpoint{Address: address}, Calls: n, Share: share(n)})
 	}
-	slices.SortStableFunc(result.PerEndpoint[len(d.Expected):], func(a, b Count) int {
-		return cmp.Compare(a.Endpoint.Address, b.Endpoint.Address)
-	})
-	result.Coverage.Of = len(d.Expected)
+	if len(uncounted) < len(d.Expected) {
+		result.Coverage.Of = len(d.Expected)
+	}
 	result.Coverage.Calls = d.calls
 	result.Coverage.Needed = d.needed()
 	result.Coverage.Alpha = d.Alpha

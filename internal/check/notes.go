@@ -31,7 +31,11 @@ func (d *digest) notes(findings []Finding) []Finding {
 		note(codeAppError, fmt.Sprintf("the app answered %d calls with an error of its own (%s)", n, text), fmt.Sprintf("kubectl -n %s logs of the pods", namespace))
 	}
 	if len(d.Changed) > 0 && !coded(codeChanged) {
-		note(codeReconciled, "endpoints changed during the run: "+d.changes(), "run it again when the rollout is over, to cover the new ones too")
+		message := "endpoints changed during the run: " + d.changes()
+		if d.lost > 0 {
+			message += fmt.Sprintf("; %d calls that no counter shows were theirs", d.lost)
+		}
+		note(codeReconciled, message, "run it again when the rollout is over, to cover the new ones too")
 	}
 	if d.goAway && !coded(codeNoProof) {
 		note(codeRenewed, "the gateway ended a connection by GOAWAY during the run", "clients see that too: check that they reconnect")
@@ -66,7 +70,7 @@ func (d *digest) appErrors() (n int, text string) {
 // uneven finds an endpoint with under half or over double its share, once
 // there were ten calls for each. It describes, it is no test.
 func (d *digest) uneven() (int, bool) {
-	if d.named < 10*len(d.Expected) || len(d.Expected) < 2 {
+	if d.named < 10*len(d.Expected) || len(d.Expected) < 2 || len(d.uncounted()) > 0 {
 		return 0, false
 	}
 	for i, n := range d.counts {

@@ -86,6 +86,15 @@ func routeRows() []row {
 		{"no replica", both(calls(nil), func(e *Evidence) { e.Expected = nil }), Inconclusive, []string{"GM230"}},
 		{"by design", both(calls(repeat(12, stamped(podA))), func(e *Evidence) { e.ByDesign = "consistent hashing on header x" }), Inconclusive, []string{"GM234"}},
 
+		// Some pods are preferred: nothing uneven is a fault then, and nothing
+		// even is less of a pass.
+		{"preferred, and even", prefer, Pass, nil},
+		{"preferred, and one gets all", both(prefer, calls(repeat(12, stamped(podA)))), Inconclusive, []string{"GM242"}},
+		{"preferred, and one gets none", both(prefer, calls(repeat(12, stamped(podA), stamped(podB)))), Inconclusive, []string{"GM242"}},
+		{"preferred, and one dominates", both(prefer, calls(slices.Concat(repeat(50, stamped(podA)), repeat(2, stamped(podB), stamped(podC))))), Inconclusive, []string{"GM242", "GM252"}},
+		{"preferred, and too few calls", both(prefer, calls(repeat(2, stamped(podA), stamped(podB)))), Inconclusive, []string{"GM232"}},
+		{"preferred, and the hop fails", both(prefer, calls(repeat(9, flagged("UH", "")))), Fail, []string{"GM204"}},
+
 		// Endpoints that change.
 		{"a change that is explained", func(e *Evidence) {
 			e.Changed = []string{"app-7d9c-z at " + nobod + ": became ready"}
@@ -98,6 +107,9 @@ func routeRows() []row {
 		{"a change beside a silent endpoint", both(calls(repeat(12, stamped(podA), stamped(podB))), func(e *Evidence) {
 			e.Changed = []string{"app-7d9c-z (" + nobod + ") went"}
 		}), Inconclusive, []string{"GM233"}},
+		{"a change beside a dominant endpoint", both(calls(slices.Concat(repeat(50, stamped(podA)), repeat(2, stamped(podB), stamped(podC)))), func(e *Evidence) {
+			e.Changed = []string{"app-7d9c-z (" + nobod + ") went"}
+		}), Inconclusive, []string{"GM233", "GM252"}},
 		{"changes that leave one", func(e *Evidence) {
 			e.Expected = pods(podA)
 			e.Changed = []string{"b (" + podB + ") went", "c (" + podC + ") went"}
@@ -136,6 +148,10 @@ func routeRows() []row {
 		{"UC", calls(repeat(9, flagged("UC", "reset reason: connection termination"))), Fail, []string{"GM206"}},
 		{"NR", calls(repeat(9, flagged("NR", ""))), Fail, []string{"GM207"}},
 		{"NC", calls(repeat(9, flagged("NC", ""))), Fail, []string{"GM207"}},
+		{"NC on both ways is one culprit", both(calls(repeat(9, flagged("NC", ""))), witness(local(codes.Unavailable, ""))), Fail, []string{"GM207"}},
+		{"NC, and no endpoint", both(calls(repeat(5, flagged("NC", ""))), func(e *Evidence) { e.Expected = nil }), Fail, []string{"GM207"}},
+		{"no cluster for the witness", witness(local(codes.Unavailable, "")), Fail, []string{"GM207"}},
+		{"no endpoint, and somebody answers", func(e *Evidence) { e.Expected = nil }, Inconclusive, []string{"GM230"}},
 		{"UO", calls(repeat(9, flagged("UO", "overflow"))), Fail, []string{"GM208"}},
 		{"UPE", calls(repeat(9, flagged("UPE", "protocol error"))), Fail, []string{"GM209"}},
 		{"UT", calls(repeat(9, flagged("UT", "timeout"))), Fail, []string{"GM210"}},
@@ -188,8 +204,29 @@ func sidecarRows() []row {
 		{"calls that nobody counted", count(15, 15, 15), Inconclusive, []string{"GM239"}},
 		{"a stranger counted", func(e *Evidence) { e.Counts[nobod] = 3 }, Fail, []string{"GM223"}},
 		{"nothing counted", count(0, 0, 0), Inconclusive, []string{"GM231"}},
+
+		// Pods that could not be counted.
+		{"no pod has a sidecar", func(e *Evidence) { e.Counts = nil }, Inconclusive, []string{"GM243"}},
+		{"one pod has no sidecar", func(e *Evidence) { delete(e.Counts, podC) }, Inconclusive, []string{"GM243"}},
+		{"one has none, and the others look stuck", both(count(60, 0, 0), func(e *Evidence) { delete(e.Counts, podC) }), Inconclusive, []string{"GM243"}},
+		{"no sidecar, and no call gets through", both(func(e *Evidence) { e.Counts = nil }, each(func(_ int, s *probe.Sample) {
+			*s = local(codes.Unavailable, "no healthy upstream")
+		})), Fail, []string{"GM204"}},
+		{"no sidecar at layer 4", func(e *Evidence) { e.Counts, e.Layer4 = nil, true }, Inconclusive, []string{"GM243"}},
+		{"a pod went, and its calls with it", both(count(24, 24, 0), gone), Pass, []string{"GM251"}},
+		{"a pod came, and took calls", both(count(24, 24, 0), gone, func(e *Evidence) { e.Changed = []string{"d (" + nobod + ") came"} }), Pass, []string{"GM251"}},
+		{"a pod went, but after it was counted", both(count(24, 24, 0), func(e *Evidence) {
+			e.Expected, e.Changed = pods(podA, podB), []string{"c (" + podC + ") went"}
+		}), Inconclusive, []string{"GM239", "GM251"}},
+		{"a pod went, and one of the others got nothing", both(count(48, 0, 0), gone), Inconclusive, []string{"GM233", "GM252"}},
+		{"a pod went, and one remained", both(count(24, 0, 0), gone, func(e *Evidence) { e.Expected = pods(podA) }), Inconclusive, []string{"GM233"}},
+		{"a pod went, and another has no sidecar", both(count(24, 24, 0), gone, func(e *Evidence) { delete(e.Counts, podB) }), Inconclusive, []string{"GM243", "GM251"}},
 		{"no calls shown", calls(nil), Inconclusive, []string{"GM236"}},
 		{"Envoy answers", each(func(_ int, s *probe.Sample) { *s = local(codes.Unimplemented, "") }), Fail, []string{"GM202"}},
+		{"Envoy answers, but real calls go elsewhere", both(func(e *Evidence) { e.WitnessWhy = "no reflection, and the route takes some paths only" },
+			each(func(_ int, s *probe.Sample) { *s = local(codes.Unimplemented, "") })), Inconclusive, []string{"GM236"}},
+		{"no endpoint, wherever real calls go", both(func(e *Evidence) { e.WitnessWhy = "no reflection, and the route takes some paths only" },
+			each(func(_ int, s *probe.Sample) { *s = local(codes.Unavailable, "no healthy upstream") })), Fail, []string{"GM204", "GM236"}},
 		{"one answer before its request ends", func(e *Evidence) { s := local(codes.Unimplemented, "unknown method"); e.Samples[3] = s }, Pass, nil},
 		{"no sign of an upstream", each(func(_ int, s *probe.Sample) { *s = local(codes.OK, "") }), Inconclusive, []string{"GM236"}},
 		{"RBAC", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.PermissionDenied, "RBAC: access denied" }), Fail, []string{"GM212"}},
@@ -197,6 +234,17 @@ func sidecarRows() []row {
 		{"layer 4", both(count(0, 60, 0), each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Fail, []string{"GM220"}},
 		{"layer 4 that spreads", both(each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Pass, nil},
 	}
+}
+
+// prefer says that some pods are preferred.
+func prefer(e *Evidence) { e.Prefers = "outlierDetection turns locality failover on" }
+
+// gone is a pod that went before its counter was read again.
+func gone(e *Evidence) {
+	e.Expected = pods(podA, podB)
+	e.Changed = []string{"c (" + podC + ") went"}
+	e.Uncounted = map[string]string{podC: "not found"}
+	delete(e.Counts, podC)
 }
 
 // elsewhere is the same answer to a call of another service.
