@@ -3,12 +3,16 @@ package istio
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
+
+	"grpcmesh/internal/k8s"
 )
 
 // adminPort is where Envoy answers for itself, on its pod's loopback only.
@@ -19,12 +23,16 @@ type Forwarder interface {
 	Forward(ctx context.Context, namespace, pod string, port int) (net.Conn, error)
 }
 
+// ErrNoSidecar is of a pod that has no Envoy beside the app.
+var ErrNoSidecar = errors.New("no sidecar")
+
 // maxClusters bounds what is read of an Envoy's answer, in bytes: a gateway of
 // a large mesh lists every endpoint that it knows.
 const maxClusters = 64 << 20
 
 // InboundRequests is how many requests a pod's own sidecar has passed to the
-// app's port since it started, whichever way they came.
+// app's port since it started, whichever way they came. A pod without a
+// sidecar is ErrNoSidecar.
 func InboundRequests(ctx context.Context, f Forwarder, namespace, pod string, port int) (int, error) {
 	conn, err := f.Forward(ctx, namespace, pod, adminPort)
 	if err != nil {
@@ -40,6 +48,9 @@ func InboundRequests(ctx context.Context, f Forwarder, namespace, pod string, po
 		return 0, err
 	}
 	resp, err := client.Do(req)
+	if refused := new(k8s.ForwardError); errors.As(err, &refused) && strings.Contains(refused.Reason, "refused") {
+		return 0, fmt.Errorf("pod %s/%s has %w: nothing listens on its port %d", namespace, pod, ErrNoSidecar, adminPort)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("asking the sidecar of pod %s/%s for its counters: %w", namespace, pod, err)
 	}

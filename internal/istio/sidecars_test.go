@@ -14,6 +14,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"grpcmesh/internal/k8s"
 )
 
 // recordedTotal is rq_total of inbound|50051|| in what was recorded.
@@ -98,7 +100,16 @@ type direct struct {
 	port    int
 	wanted  string
 	refused error
+	broken  error // what reading gives
 }
+
+// broken is a connection on which nothing arrives.
+type broken struct {
+	net.Conn
+	err error
+}
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 func (d *direct) Forward(ctx context.Context, namespace, pod string, port int) (net.Conn, error) {
 	if d.refused != nil {
@@ -106,7 +117,11 @@ func (d *direct) Forward(ctx context.Context, namespace, pod string, port int) (
 	}
 	d.wanted, d.port = namespace+"/"+pod, port
 	var dialer net.Dialer
-	return dialer.DialContext(ctx, "tcp", d.to)
+	conn, err := dialer.DialContext(ctx, "tcp", d.to)
+	if d.broken != nil {
+		return broken{conn, d.broken}, err
+	}
+	return conn, err
 }
 
 func TestInboundRequests(t *testing.T) {
@@ -130,6 +145,11 @@ func TestInboundRequests(t *testing.T) {
 	none := errors.New("no pod")
 	if _, err := InboundRequests(t.Context(), &direct{refused: none}, "test", "server-0", 50051); !errors.Is(err, none) {
 		t.Errorf("a port that can't be forwarded: %v, want %v", err, none)
+	}
+	// The kubelet's own word for a port that nothing listens on.
+	refused := &k8s.ForwardError{Namespace: "test", Pod: "server-0", Port: 15000, Reason: "failed to connect to localhost:15000 inside namespace: connection refused"}
+	if _, err := InboundRequests(t.Context(), &direct{to: d.to, broken: refused}, "test", "server-0", 50051); !errors.Is(err, ErrNoSidecar) || !strings.Contains(err.Error(), "pod test/server-0 has no sidecar") {
+		t.Errorf("no sidecar: %v", err)
 	}
 	body = []byte(strings.Repeat(" ", 10))
 	if _, err := InboundRequests(t.Context(), d, "test", "server-0", 50051); err == nil {
