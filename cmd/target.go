@@ -3,16 +3,11 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
 
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
@@ -33,9 +28,11 @@ type target struct {
 	entry  istio.Entry // of it, the rule under test
 	sticky string      // why calls stick to one pod by design
 
+	via          []istio.Ingress // the gateways that may be in the way
 	destinations []istio.Destination
-	namespace    string // of the pods
-	service      string // of the first destination
+	policies     []istio.Policy // one a destination
+	namespace    string         // of the pods
+	service      string         // of the first destination
 }
 
 // describe names what is under test, in one line.
@@ -80,7 +77,7 @@ func (o *verifyOptions) findTarget(ctx context.Context, cluster *k8s.Cluster, me
 	var listeners []istio.Listener
 	for _, in := range ingresses {
 		if owner.Ingress == nil || owner.Ingress.String() == in.String() {
-			listeners = append(listeners, routes.Listeners(in, owner.Number)...)
+			listeners, t.via = append(listeners, routes.Listeners(in, owner.Number)...), append(t.via, in)
 		}
 	}
 	serving := routes.Serving(listeners, o.authorityHost())
@@ -190,117 +187,4 @@ func (o *verifyOptions) meant(e istio.Entry) bool {
 	}
 	destinations, err := istio.Destinations(e.Rule, e.VirtualService.Namespace)
 	return err == nil && slices.ContainsFunc(destinations, func(d istio.Destination) bool { return d.Service == o.service })
-}
-
-// findPods checks that the destinations exist, and learns why calls might stick by design.
-func (t *target) findPods(ctx context.Context) error {
-	for i, d := range t.destinations {
-		svc, _, err := t.servicePort(ctx, d)
-		if err != nil {
-			return err
-		}
-		if i == 0 {
-			t.namespace, t.service = svc.Namespace, svc.Name
-		}
-		policy, err := t.mesh.PolicyOf(ctx, d)
-		if err != nil && !apierrors.IsForbidden(err) {
-			return err
-		}
-		if t.sticky == "" && policy.Sticky != "" && !t.layer4 {
-			t.sticky = policy.Sticky + " (DestinationRule " + policy.Rule + ")"
-		}
-	}
-	return nil
-}
-
-func (t *target) servicePort(ctx context.Context, d istio.Destination) (*corev1.Service, corev1.ServicePort, error) {
-	svc, err := t.cluster.Core.CoreV1().Services(d.Namespace).Get(ctx, d.Service, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, corev1.ServicePort{}, &manifest.TargetError{What: fmt.Sprintf("the route leads to Service %s/%s, which does not exist", d.Namespace, d.Service),
-			Hint: "Mend the route's destination, or create the Service: grpcmesh expose"}
-	}
-	if err != nil {
-		return nil, corev1.ServicePort{}, fmt.Errorf("reading Service %s/%s: %w", d.Namespace, d.Service, err)
-	}
-	for _, p := range svc.Spec.Ports {
-		if d.Port == int(p.Port) || d.Port == 0 && len(svc.Spec.Ports) == 1 {
-			return svc, p, nil
-		}
-	}
-	return nil, corev1.ServicePort{}, &manifest.TargetError{What: fmt.Sprintf("the route leads to port %d of Service %s/%s, which has no such port, or several and none is named", d.Port, d.Namespace, d.Service)}
-}
-
-// endpoints lists the ready endpoints behind the destinations, each with the
-// share of calls that the route's weights promise it.
-func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
-	var all []check.Endpoint
-	for _, d := range t.destinations {
-		svc, port, err := t.servicePort(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		found, err := t.cluster.Endpoints(ctx, svc, port)
-		if err != nil {
-			return nil, err
-		}
-		if found, err = t.inSubset(ctx, d, found); err != nil {
-			return nil, err
-		}
-		for _, e := range found {
-			all = append(all, check.Endpoint{Address: e.Address, Namespace: svc.Namespace, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / float64(len(found))})
-		}
-	}
-	return merge(all), nil
-}
-
-// inSubset keeps the endpoints whose pods have the labels of the destination's
-// subset.
-func (t *target) inSubset(ctx context.Context, d istio.Destination, found []k8s.Endpoint) ([]k8s.Endpoint, error) {
-	if d.Subset == "" {
-		return found, nil
-	}
-	policy, err := t.mesh.PolicyOf(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	pods, err := t.cluster.Core.CoreV1().Pods(d.Namespace).List(ctx,
-		metav1.ListOptions{LabelSelector: labels.SelectorFromSet(policy.Subsets[d.Subset]).String()})
-	if err != nil {
-		return nil, fmt.Errorf("listing the pods of subset %s: %w", d.Subset, err)
-	}
-	return slices.DeleteFunc(found, func(e k8s.Endpoint) bool {
-		return !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.Name == e.Pod })
-	}), nil
-}
-
-// merge adds up the shares of an endpoint that several destinations lead to,
-// and scales what is left to 1: a destination without endpoints gets nothing.
-func merge(all []check.Endpoint) []check.Endpoint {
-	var merged []check.Endpoint
-	sum := 0.0
-	for _, e := range all {
-		sum += e.Share
-		if i := slices.IndexFunc(merged, func(m check.Endpoint) bool { return m.Address == e.Address }); i >= 0 {
-			merged[i].Share += e.Share
-			continue
-		}
-		merged = append(merged, e)
-	}
-	for i := range merged {
-		merged[i].Share /= sum
-	}
-	return merged
-}
-
-// portOf is the port of an endpoint's address.
-func portOf(address string) int {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return 0
-	}
-	return n
 }

@@ -7,10 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 )
 
 func TestDestinations(t *testing.T) {
@@ -43,30 +41,6 @@ func TestDestinations(t *testing.T) {
 		if err == nil || len(got) != 0 || !strings.Contains(err.Error(), host) {
 			t.Errorf("%s: %v, %v; want an error that names it", host, got, err)
 		}
-	}
-}
-
-func TestSticky(t *testing.T) {
-	for _, tc := range []struct{ policy, want string }{
-		{"", ""},
-		{"connectionPool: {http: {http2MaxRequests: 1}}", ""},
-		{"loadBalancer: {simple: LEAST_REQUEST}", ""},
-		{"loadBalancer: {simple: PASSTHROUGH}", ""},
-		{"loadBalancer: {consistentHash: {httpHeaderName: x-user}}", "consistent hashing on header x-user"},
-		{"loadBalancer: {consistentHash: {httpCookie: {name: session, ttl: 0s}}}", "consistent hashing on cookie session"},
-		{"loadBalancer: {consistentHash: {useSourceIp: true}}", "consistent hashing on the client's address"},
-		{"loadBalancer: {consistentHash: {httpQueryParameterName: q}}", "consistent hashing on query parameter q"},
-	} {
-		var dr clientnet.DestinationRule
-		if err := yaml.Unmarshal([]byte("spec: {host: server, trafficPolicy: {"+tc.policy+"}}"), &dr); err != nil {
-			t.Fatal(err)
-		}
-		if got := sticky(dr.Spec.TrafficPolicy); got != tc.want {
-			t.Errorf("%s: %q, want %q", tc.policy, got, tc.want)
-		}
-	}
-	if got := sticky(nil); got != "" {
-		t.Errorf("no policy: %q", got)
 	}
 }
 

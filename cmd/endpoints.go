@@ -1,0 +1,216 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"grpcmesh/internal/check"
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+)
+
+// findPods checks that the destinations exist, and learns what governs calls to
+// them: why they might stick by design.
+func (t *target) findPods(ctx context.Context) error {
+	for i, d := range t.destinations {
+		svc, port, err := t.servicePort(ctx, d)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			t.namespace, t.service = svc.Namespace, svc.Name
+		}
+		if t.layer4 {
+			continue // DestinationRules are for proxies
+		}
+		policy, err := t.mesh.PolicyOf(ctx, t.client(), svc, int(port.Port), d)
+		if err != nil {
+			return err
+		}
+		t.policies = append(t.policies, policy)
+		if t.sticky == "" && policy.Sticky != "" {
+			t.sticky = policy.Sticky + by(policy)
+		}
+	}
+	return nil
+}
+
+// by names the DestinationRule, where there is one.
+func by(p istio.Policy) string {
+	if p.Rule == "" {
+		return ""
+	}
+	return " (DestinationRule " + p.Rule + ")"
+}
+
+// client is the gateway that calls the destinations. Of several that the
+// Gateway selects the first stands for all.
+func (t *target) client() istio.Client {
+	for _, in := range t.via {
+		if only := (istio.Routes{Gateways: []*clientnet.Gateway{t.gw.Gateway}}); len(only.Listeners(in, 0)) == 0 {
+			continue
+		}
+		client := istio.Client{Namespace: in.Namespace, Labels: in.Selector}
+		if len(in.Pods) > 0 {
+			client.Labels = in.Pods[0].Labels
+		}
+		return client
+	}
+	return istio.Client{}
+}
+
+func (t *target) servicePort(ctx context.Context, d istio.Destination) (*corev1.Service, corev1.ServicePort, error) {
+	svc, err := t.cluster.Core.CoreV1().Services(d.Namespace).Get(ctx, d.Service, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, corev1.ServicePort{}, &manifest.TargetError{What: fmt.Sprintf("the route leads to Service %s/%s, which does not exist", d.Namespace, d.Service),
+			Hint: "Mend the route's destination, or create the Service: grpcmesh expose"}
+	}
+	if err != nil {
+		return nil, corev1.ServicePort{}, fmt.Errorf("reading Service %s/%s: %w", d.Namespace, d.Service, err)
+	}
+	for _, p := range svc.Spec.Ports {
+		if d.Port == int(p.Port) || d.Port == 0 && len(svc.Spec.Ports) == 1 {
+			return svc, p, nil
+		}
+	}
+	return nil, corev1.ServicePort{}, &manifest.TargetError{What: fmt.Sprintf("the route leads to port %d of Service %s/%s, which has no such port, or several and none is named", d.Port, d.Namespace, d.Service)}
+}
+
+// endpoints lists the ready endpoints behind the destinations, each with the
+// share of calls that the route's weights promise it.
+func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
+	var all []check.Endpoint
+	for i, d := range t.destinations {
+		svc, port, err := t.servicePort(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		found, err := t.cluster.Endpoints(ctx, svc, port)
+		if err != nil {
+			return nil, err
+		}
+		if d.Subset != "" {
+			if found, err = t.inSubset(ctx, d, t.policies[i], found); err != nil {
+				return nil, err
+			}
+		}
+		for _, e := range found {
+			all = append(all, check.Endpoint{Address: e.Address, Namespace: svc.Namespace, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / float64(len(found))})
+		}
+	}
+	return merge(all), nil
+}
+
+// inSubset keeps the endpoints whose pods have the labels of the destination's
+// subset. One that no DestinationRule defines has none.
+func (t *target) inSubset(ctx context.Context, d istio.Destination, policy istio.Policy, found []k8s.Endpoint) ([]k8s.Endpoint, error) {
+	subset, ok := policy.Subsets[d.Subset]
+	if !ok {
+		return nil, policy.Denied // it may be defined where this user may not look
+	}
+	pods, err := t.cluster.Core.CoreV1().Pods(d.Namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: labels.SelectorFromSet(subset).String()})
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods of subset %s: %w", d.Subset, err)
+	}
+	return slices.DeleteFunc(found, func(e k8s.Endpoint) bool {
+		return !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.Name == e.Pod })
+	}), nil
+}
+
+// undefined names the subsets that the route leads to and no DestinationRule
+// defines.
+func (t *target) undefined() []string {
+	var names []string
+	for i, policy := range t.policies {
+		d := t.destinations[i]
+		if _, ok := policy.Subsets[d.Subset]; d.Subset != "" && !ok && policy.Denied == nil {
+			names = append(names, fmt.Sprintf("subset %s of Service %s/%s", d.Subset, d.Namespace, d.Service))
+		}
+	}
+	return names
+}
+
+// prefers is why some of the endpoints may rightly get more calls than their
+// share, or "".
+func (t *target) prefers(ctx context.Context, endpoints []check.Endpoint) string {
+	apart := func(of func(check.Endpoint) string) bool {
+		return slices.ContainsFunc(endpoints, func(e check.Endpoint) bool { return of(e) != of(endpoints[0]) })
+	}
+	for i, policy := range t.policies {
+		switch {
+		case policy.Within == istio.Anything,
+			policy.Within == istio.Zone && apart(func(e check.Endpoint) string { return e.Zone }),
+			policy.Within == istio.Node && apart(func(e check.Endpoint) string { return e.Node }):
+			return "pods near the gateway are preferred: " + policy.Prefers + by(policy)
+		}
+		if policy.Warmup == 0 {
+			continue
+		}
+		pods, err := t.cluster.Core.CoreV1().Pods(t.destinations[i].Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return fmt.Sprintf("new pods get few calls for their first %s, and how new they are can't be read%s", policy.Warmup, by(policy))
+		}
+		for _, p := range pods.Items {
+			isOne := func(e check.Endpoint) bool { return e.Namespace == p.Namespace && e.Pod == p.Name }
+			if age := readyFor(&p, time.Now()); age < policy.Warmup && slices.ContainsFunc(endpoints, isOne) {
+				return fmt.Sprintf("new pods get few calls for their first %s, and %s has been ready for %s%s",
+					policy.Warmup, p.Name, age.Round(time.Second), by(policy))
+			}
+		}
+	}
+	return ""
+}
+
+// readyFor is how long a pod has been ready.
+func readyFor(p *corev1.Pod, now time.Time) time.Duration {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return now.Sub(c.LastTransitionTime.Time)
+		}
+	}
+	return 0
+}
+
+// merge adds up the shares of an endpoint that several destinations lead to,
+// and scales what is left to 1: a destination without endpoints gets nothing.
+func merge(all []check.Endpoint) []check.Endpoint {
+	var merged []check.Endpoint
+	sum := 0.0
+	for _, e := range all {
+		sum += e.Share
+		if i := slices.IndexFunc(merged, func(m check.Endpoint) bool { return m.Address == e.Address }); i >= 0 {
+			merged[i].Share += e.Share
+			continue
+		}
+		merged = append(merged, e)
+	}
+	for i := range merged {
+		merged[i].Share /= sum
+	}
+	return merged
+}
+
+// portOf is the port of an endpoint's address.
+func portOf(address string) int {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return 0
+	}
+	return n
+}
