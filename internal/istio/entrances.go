@@ -16,10 +16,7 @@ func (r Routes) Entrances(vs *clientnet.VirtualService, ingresses []Ingress) []L
 			if _, open := in.Port(int(l.Server.Port.GetNumber())); !open || !Bound(vs, l.Gateway) {
 				continue
 			}
-			admitted := serverHosts(l, vs.Namespace)
-			if slices.ContainsFunc(vs.Spec.Hosts, func(host string) bool {
-				return slices.ContainsFunc(admitted, func(a string) bool { return overlap(a, host) })
-			}) {
+			if len(claims(l, vs.Namespace, vs.Spec.Hosts)) > 0 {
 				found = append(found, l)
 			}
 		}

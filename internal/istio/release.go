@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 
@@ -58,13 +57,7 @@ func (r Routes) Release(gw *clientnet.Gateway, gone string) (servers []manifest.
 			if manifest.Owned(vs.Labels) && cmp.Or(vs.Annotations[manifest.PortAnnotation], strconv.Itoa(port)) != strconv.Itoa(port) {
 				continue
 			}
-			for _, admitted := range serverHosts(Listener{Gateway: gw, Server: s}, vs.Namespace) {
-				for _, host := range vs.Spec.Hosts {
-					if overlap(admitted, host) {
-						hosts = append(hosts, narrower(admitted, host))
-					}
-				}
-			}
+			hosts = append(hosts, claims(Listener{Gateway: gw, Server: s}, vs.Namespace, vs.Spec.Hosts)...)
 		}
 		if slices.Contains(hosts, "*") {
 			hosts = []string{"*"}
@@ -75,12 +68,4 @@ func (r Routes) Release(gw *clientnet.Gateway, gone string) (servers []manifest.
 		}
 	}
 	return servers, users
-}
-
-// narrower is the one of two overlapping host patterns that the other takes.
-func narrower(a, b string) string {
-	if accepts(a, strings.TrimPrefix(b, "*")) && specificity(b) >= specificity(a) {
-		return b
-	}
-	return a
 }

@@ -112,16 +112,11 @@ func accepts(pattern, name string) bool {
 	return pattern == name
 }
 
-// overlap says whether some name is taken by both patterns.
-func overlap(a, b string) bool {
-	return accepts(a, strings.TrimPrefix(b, "*")) || accepts(b, strings.TrimPrefix(a, "*"))
-}
-
 // Candidate is a VirtualService that may serve calls to a name.
 type Candidate struct {
 	VirtualService *clientnet.VirtualService
 	Listener       Listener
-	Host           string // the pattern of it that takes the name
+	Host           string // the virtual host that takes the name
 }
 
 // Serving lists the VirtualServices that serve the authority through one of
@@ -147,10 +142,8 @@ func serves(vs *clientnet.VirtualService, listeners []Listener, authority string
 		if !Bound(vs, l.Gateway) {
 			continue
 		}
-		allowed := serverHosts(l, vs.Namespace)
-		for _, host := range vs.Spec.Hosts {
-			if accepts(host, authority) && specificity(host) > specificity(best.Host) &&
-				slices.ContainsFunc(allowed, func(a string) bool { return overlap(a, host) && accepts(a, authority) }) {
+		for _, host := range claims(l, vs.Namespace, vs.Spec.Hosts) {
+			if accepts(host, authority) && specificity(host) > specificity(best.Host) {
 				best = Candidate{vs, l, host}
 			}
 		}
