@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
@@ -74,6 +75,22 @@ func (c *Cluster) Restart(ctx context.Context, w Workload, now time.Time) error 
 		return fmt.Errorf("restarting %s: %w", id, err)
 	}
 	return nil
+}
+
+// Observed reads the workload anew, until its controller has taken notice of
+// its newest template: only then are there pods, or a revision, to judge.
+func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
+	latest := w
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
+		now, _, err := c.read(ctx, w)
+		latest = now
+		return now.observed, err
+	})
+	if wait.Interrupted(err) && ctx.Err() == nil {
+		return w, &NotReadyError{Subject: w.String(), Cause: "its controller takes no notice of it",
+			Hint: "Is the cluster's controller manager running?"}
+	}
+	return latest, err
 }
 
 // WaitRolledOut returns when every pod of the workload is of its newest

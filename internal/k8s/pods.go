@@ -1,0 +1,107 @@
+package k8s
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Pods lists the workload's pods that are not on their way out, oldest first.
+func (c *Cluster) Pods(ctx context.Context, w Workload) ([]corev1.Pod, error) {
+	selector, err := metav1.LabelSelectorAsSelector(w.Selector)
+	if err != nil {
+		return nil, fmt.Errorf("%s: its selector: %w", w, err)
+	}
+	return c.podsBy(ctx, w.Namespace, selector)
+}
+
+func (c *Cluster) podsBy(ctx context.Context, namespace string, selector labels.Selector) ([]corev1.Pod, error) {
+	list, err := c.Core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil {
+		return nil, fmt.Errorf("listing pods in namespace %s: %w", namespace, err)
+	}
+	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
+		return p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
+	})
+	slices.SortFunc(pods, func(a, b corev1.Pod) int {
+		if d := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); d != 0 {
+			return d
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return pods, nil
+}
+
+// NewestPods lists the pods of the workload's newest revision only: those that
+// an older revision still runs in the middle of a rollout are left out.
+func (c *Cluster) NewestPods(ctx context.Context, w Workload) ([]corev1.Pod, error) {
+	pods, err := c.Pods(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	label, value, err := c.newestRevision(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.Labels[label] != value }), nil
+}
+
+// newestRevision is the label and its value that the newest revision's pods
+// carry. Before the controller made any revision, no pod carries it.
+func (c *Cluster) newestRevision(ctx context.Context, w Workload) (label, value string, err error) {
+	selector, err := metav1.LabelSelectorAsSelector(w.Selector)
+	if err != nil {
+		return "", "", fmt.Errorf("%s: its selector: %w", w, err)
+	}
+	opts := metav1.ListOptions{LabelSelector: selector.String()}
+	newest := int64(-1)
+	if w.Kind == "Deployment" {
+		sets, err := c.Core.AppsV1().ReplicaSets(w.Namespace).List(ctx, opts)
+		if err != nil {
+			return "", "", fmt.Errorf("listing ReplicaSets in namespace %s: %w", w.Namespace, err)
+		}
+		for i := range sets.Items {
+			rs := &sets.Items[i]
+			n, err := strconv.ParseInt(rs.Annotations["deployment.kubernetes.io/revision"], 10, 64)
+			if err == nil && n > newest && metav1.IsControlledBy(rs, &metav1.ObjectMeta{UID: w.UID}) {
+				newest, value = n, rs.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+			}
+		}
+		return appsv1.DefaultDeploymentUniqueLabelKey, value, nil
+	}
+	revisions, err := c.Core.AppsV1().ControllerRevisions(w.Namespace).List(ctx, opts)
+	if err != nil {
+		return "", "", fmt.Errorf("listing ControllerRevisions in namespace %s: %w", w.Namespace, err)
+	}
+	for i := range revisions.Items {
+		r := &revisions.Items[i]
+		if r.Revision > newest && metav1.IsControlledBy(r, &metav1.ObjectMeta{UID: w.UID}) {
+			newest, value = r.Revision, r.Name // a StatefulSet's pods carry the revision's name,
+			if w.Kind == "DaemonSet" {         // a DaemonSet's its hash
+				value = r.Labels[appsv1.ControllerRevisionHashLabelKey]
+			}
+		}
+	}
+	return appsv1.ControllerRevisionHashLabelKey, value, nil
+}
+
+// HasSidecar says whether the proxy runs beside the app, as a container or, as
+// Kubernetes 1.29 and later allow, as an init container that keeps running.
+func HasSidecar(spec corev1.PodSpec) bool {
+	isProxy := func(c corev1.Container) bool { return c.Name == "istio-proxy" }
+	return slices.ContainsFunc(spec.Containers, isProxy) || slices.ContainsFunc(spec.InitContainers, isProxy)
+}
+
+// Ready says whether the pod's Ready condition is true.
+func Ready(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
