@@ -96,42 +96,103 @@ func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
 // WaitRolledOut returns when every pod of the workload is of its newest
 // revision and ready. progress is told each new state in words. Where the
 // context's deadline passes first, or the rollout fails, it is a
-// *NotReadyError with the reason that the pods give.
+// *NotReadyError with the reason that the pods give. A user who may read the
+// workload but not watch it has it read time and again instead.
 func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, progress func(string)) error {
-	resource := map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}[w.Kind]
-	lw := cache.NewListWatchFromClient(c.Core.AppsV1().RESTClient(), resource, w.Namespace,
-		fields.OneTermEqualSelector("metadata.name", w.Name))
-	last := ""
-	var failed error
-	_, err := watchtools.UntilWithSync(ctx, lw, kindOf(w.Kind), nil, func(e watch.Event) (bool, error) {
-		if e.Type == watch.Deleted {
-			failed = &NotReadyError{Subject: w.String(), Cause: "it was deleted"}
-			return true, nil
-		}
-		res, err := compute(w.Kind, e.Object)
-		if err != nil {
-			return false, err
-		}
-		if res.Message != last {
-			last = res.Message
-			progress(last)
-		}
-		if res.Status == status.FailedStatus {
-			failed = c.notReady(ctx, w, res.Message)
-			return true, nil
-		}
-		return res.Status == status.CurrentStatus, nil
-	})
-	if failed != nil {
-		return failed
+	r := &rollout{kind: w.Kind, progress: progress}
+	err := c.watch(ctx, w, r)
+	if apierrors.IsForbidden(err) {
+		err = c.poll(ctx, w, r)
 	}
-	if ctx.Err() != nil {
-		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-			return c.notReady(ctx, w, last)
-		}
+	switch {
+	case r.deleted:
+		return &NotReadyError{Subject: w.String(), Cause: "it was deleted"}
+	case r.failed:
+		return c.notReady(ctx, w, r.last)
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return c.notReady(ctx, w, r.last)
+	case ctx.Err() != nil:
 		return ctx.Err()
 	}
 	return err
+}
+
+// rollout is what one wait has seen so far.
+type rollout struct {
+	kind            string
+	progress        func(string)
+	last            string // the state last seen, in words
+	failed, deleted bool
+}
+
+// over looks at the workload anew and says whether the wait is over, for good
+// or bad.
+func (r *rollout) over(obj runtime.Object) (bool, error) {
+	res, err := compute(r.kind, obj)
+	if err != nil {
+		return false, err
+	}
+	if res.Message != r.last {
+		r.last = res.Message
+		r.progress(r.last)
+	}
+	r.failed = res.Status == status.FailedStatus
+	return r.failed || res.Status == status.CurrentStatus, nil
+}
+
+// watch waits by a watch. The informer behind it would try for ever what the
+// API server refuses to this user, and tell nobody; so the refusal ends it.
+func (c *Cluster) watch(ctx context.Context, w Workload, r *rollout) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	refused := func(err error) error {
+		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+			cancel(fmt.Errorf("watching %s in namespace %s: %w", w, w.Namespace, err))
+		}
+		return err
+	}
+	resource := map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}[w.Kind]
+	lw := cache.NewListWatchFromClient(c.Core.AppsV1().RESTClient(), resource, w.Namespace,
+		fields.OneTermEqualSelector("metadata.name", w.Name))
+	telling := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+			list, err := lw.ListWithContext(ctx, opts)
+			return list, refused(err)
+		},
+		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			events, err := lw.WatchWithContext(ctx, opts)
+			return events, refused(err)
+		},
+	}
+	_, err := watchtools.UntilWithSync(ctx, telling, kindOf(w.Kind), nil, func(e watch.Event) (bool, error) {
+		if e.Type == watch.Deleted {
+			r.deleted = true
+			return true, nil
+		}
+		return r.over(e.Object)
+	})
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// poll waits by reading the workload every second. What the API server can't
+// answer just now it is asked again.
+func (c *Cluster) poll(ctx context.Context, w Workload, r *rollout) error {
+	return wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+		_, obj, err := c.read(ctx, w)
+		switch {
+		case errors.As(err, new(*NotReadyError)):
+			r.deleted = true
+			return true, nil
+		case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+			return false, err
+		case err != nil:
+			return false, nil
+		}
+		return r.over(obj)
+	})
 }
 
 func kindOf(kind string) runtime.Object {
