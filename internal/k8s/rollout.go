@@ -189,7 +189,7 @@ func (c *Cluster) poll(ctx context.Context, w Workload, r *rollout) error {
 		case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 			return false, err
 		case err != nil:
-			return false, nil
+			return false, nil //nolint:nilerr // the deadline ends this, with the last state that was seen
 		}
 		return r.over(obj)
 	})
