@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +128,7 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	if err != nil {
 		return outOfTime(err, o.timeout)
 	}
-	if err := o.consent(x); err != nil {
+	if err := o.consent(ctx, x); err != nil {
 		return err
 	}
 	doc := x.document(o.dryRun)
@@ -195,24 +194,38 @@ func (o *exposeOptions) say(format string, args ...any) {
 
 // consent asks before a restart that leaves a gap in service. Where no one can
 // answer, --yes must have.
-func (o *exposeOptions) consent(x *exposer) error {
+func (o *exposeOptions) consent(ctx context.Context, x *exposer) error {
 	gap := x.gap()
 	if gap == "" || o.yes || o.dryRun != "none" {
 		return nil
 	}
+	refuse := func(cause, hint string) error {
+		return &k8s.NotReadyError{Subject: x.workload.String(), Cause: cause, Hint: "Nothing was written." + hint}
+	}
 	in, ok := o.In.(interface{ Fd() uintptr })
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return &k8s.NotReadyError{Subject: x.workload.String(), Cause: gap, Hint: "Nothing was written. Go on with --yes."}
+		return refuse(gap, " Go on with --yes.")
 	}
 	_, _ = fmt.Fprintf(o.Err, "%s: %s. Go on? [y/N] ", x.workload, gap)
-	answer := ""
-	if _, err := fmt.Fscanln(o.In, &answer); err != nil && !errors.Is(err, io.EOF) && answer == "" {
-		answer = "n"
+	answered := make(chan string, 1)
+	go func() { // a read knows no context; the process ends with the run
+		answer := ""
+		_, _ = fmt.Fscanln(o.In, &answer) // what can't be read is no yes
+		answered <- answer
+	}()
+	select {
+	case answer := <-answered:
+		if slices.Contains([]string{"y", "yes"}, strings.ToLower(answer)) {
+			return nil
+		}
+		return refuse("not confirmed", "")
+	case <-ctx.Done():
+		_, _ = fmt.Fprintln(o.Err)
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			return refuse(fmt.Sprintf("not confirmed within --timeout %s", o.timeout), "")
+		}
+		return context.Cause(ctx)
 	}
-	if !slices.Contains([]string{"y", "yes"}, strings.ToLower(answer)) {
-		return &k8s.NotReadyError{Subject: x.workload.String(), Cause: "not confirmed", Hint: "Nothing was written."}
-	}
-	return nil
 }
 
 func userAgent() string { return "grpcmesh/" + strings.ReplaceAll(version(), " ", "+") }

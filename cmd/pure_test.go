@@ -431,7 +431,7 @@ func TestConsent(t *testing.T) {
 		x := exposing()
 		x.lacking, x.workload.Recreate = 1, true
 		tc.set(x)
-		err := x.o.consent(x)
+		err := x.o.consent(t.Context(), x)
 		var not *k8s.NotReadyError
 		if tc.refuse != errors.As(err, &not) || !tc.refuse && err != nil {
 			t.Errorf("%s: %v; want refused %v", tc.name, err, tc.refuse)

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -12,7 +13,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 	"unicode"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -123,6 +126,44 @@ func TestExecPlugins(t *testing.T) {
 	}
 	if asked > 0 {
 		t.Errorf("%d requests went out without credentials", asked)
+	}
+}
+
+// TestQuestionEndsWithTheRun: the question before a gap in service ends at the
+// first Ctrl-C, and with --timeout; both write nothing. And it takes an answer.
+func TestQuestionEndsWithTheRun(t *testing.T) {
+	terminal := func() *os.File {
+		f, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	ask := func(ctx context.Context, in *os.File) error {
+		x := exposing()
+		x.o.In, x.o.timeout = in, time.Minute
+		x.lacking, x.workload.Recreate = 1, true
+		return x.o.consent(ctx, x)
+	}
+	interrupted, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(SignalError{syscall.SIGINT}) })
+	if err := ask(interrupted, terminal()); ExitCode(err) != 130 {
+		t.Errorf("Ctrl-C: %v, exit code %d; want 130", err, ExitCode(err))
+	}
+	short, done := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer done()
+	if err := ask(short, terminal()); ExitCode(err) != exitNo || !strings.Contains(err.Error(), "not confirmed within --timeout 1m0s\nNothing was written.") {
+		t.Errorf("no answer in time: %v, exit code %d; want 3", err, ExitCode(err))
+	}
+	for answer, want := range map[string]int{"y": exitYes, "YES": exitYes, "n": exitNo, "": exitNo, "yesterday": exitNo} {
+		in := terminal()
+		if _, err := in.WriteString(answer + "\n"); err != nil { // its echo is what is read
+			t.Fatal(err)
+		}
+		if err := ask(t.Context(), in); ExitCode(err) != want {
+			t.Errorf("%q: %v, exit code %d; want %d", answer, err, ExitCode(err), want)
+		}
 	}
 }
 
