@@ -20,7 +20,8 @@ import (
 // Labels that decide on injection.
 const (
 	injectionLabel = "istio-injection"         // on a namespace: enabled or disabled
-	revisionLabel  = "istio.io/rev"            // on a namespace or a pod: a revision or a tag
+	revisionLabel  = "istio.io/rev"            // on a namespace or a pod: a revision or a tag; on a webhook's configuration: its revision
+	tagLabel       = "istio.io/tag"            // on a webhook's configuration: the tag that it is for
 	podInjectLabel = "sidecar.istio.io/inject" // on a pod: "true" or "false"
 	dataplaneLabel = "istio.io/dataplane-mode" // on a namespace: ambient
 	neverMatch     = "istio.io/deactivated"    // in a selector: a webhook switched off
@@ -28,8 +29,10 @@ const (
 
 // Injector is one webhook that adds sidecars to pods.
 type Injector struct {
-	Name      string // "configuration/webhook"
-	Revisions []string
+	Name      string   // "configuration/webhook"
+	Revisions []string // that a namespace or a pod may ask it for by label
+	Home      string   // the namespace that it runs in; empty where it is reached by URL
+	standsFor []string // the revision, and the tag, that its configuration is of
 	namespace labels.Selector
 	pod       labels.Selector
 }
@@ -57,6 +60,14 @@ func injectors(configs []admissionv1.MutatingWebhookConfiguration) ([]Injector, 
 				continue
 			}
 			inj := Injector{Name: cfg.Name + "/" + hook.Name, Revisions: revisionsIn(hook.NamespaceSelector)}
+			if hook.ClientConfig.Service != nil {
+				inj.Home = hook.ClientConfig.Service.Namespace
+			}
+			for _, key := range []string{revisionLabel, tagLabel} {
+				if v := cfg.Labels[key]; v != "" {
+					inj.standsFor = append(inj.standsFor, v)
+				}
+			}
 			var err error
 			if inj.namespace, err = selector(hook.NamespaceSelector); err != nil {
 				return nil, fmt.Errorf("webhook %s: namespaceSelector: %w", inj.Name, err)
@@ -208,12 +219,14 @@ func choose(injectors []Injector, ns *corev1.Namespace, pod map[string]string, r
 }
 
 // injects says whether some injector takes such a pod in such a namespace, and
-// which revisions those injectors stand for.
+// which revisions those injectors stand for. The webhook for istio-injection
+// names none in its selectors: only its configuration's labels tell, by which a
+// tag is also known for the revision that it leads to.
 func injects(injectors []Injector, namespace, pod map[string]string) (revisions []string, ok bool) {
 	for _, inj := range injectors {
 		if inj.matches(namespace, pod) {
 			ok = true
-			revisions = append(revisions, inj.Revisions...)
+			revisions = append(append(revisions, inj.Revisions...), inj.standsFor...)
 		}
 	}
 	// Beside istio-injection the revision's label has no say (istio#43621).

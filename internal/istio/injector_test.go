@@ -53,6 +53,8 @@ func meshes(t testing.TB) map[string][]Injector {
 	for i := range byURL[0].Webhooks {
 		byURL[0].Webhooks[i].ClientConfig = admissionv1.WebhookClientConfig{URL: &url}
 	}
+	led := recorded(t, defaultInstall)[:1] // as after istioctl tag set default --revision canary
+	led[0].Labels["istio.io/rev"] = "canary"
 	everywhere := recorded(t, defaultInstall)[:1]
 	everywhere[0].Webhooks = everywhere[0].Webhooks[2:3] // the one for istio-injection=enabled
 	everywhere[0].Webhooks[0].NamespaceSelector = nil
@@ -61,18 +63,19 @@ func meshes(t testing.TB) map[string][]Injector {
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"cert-manager.io/inject": "true"}},
 	}}}}
 	configs := map[string][]admissionv1.MutatingWebhookConfiguration{
-		"default":           append(recorded(t, defaultInstall), other...),
-		"canary":            canary,
-		"tcm":               recorded(t, revisioned, "canary", "1-8-1"),
-		"aks":               recorded(t, revisioned, "canary", "asm-1-24"),
-		"default+canary":    slices.Concat(recorded(t, defaultInstall), canary),
-		"two revisions":     slices.Concat(canary, recorded(t, revisioned, "canary", "stable")),
-		"tag":               slices.Concat(canary, recorded(t, revisioned, `"canary"`, `"prod"`, "istio-sidecar-injector-canary", "istio-revision-tag-prod")),
-		"url":               byURL,
-		"everywhere":        everywhere,
-		"none":              nil,
-		"others' only":      other,
-		"switched off only": recorded(t, defaultInstall)[1:],
+		"default":               append(recorded(t, defaultInstall), other...),
+		"canary":                canary,
+		"tcm":                   recorded(t, revisioned, "canary", "1-8-1"),
+		"aks":                   recorded(t, revisioned, "canary", "asm-1-24"),
+		"default+canary":        slices.Concat(recorded(t, defaultInstall), canary),
+		"two revisions":         slices.Concat(canary, recorded(t, revisioned, "canary", "stable")),
+		"tag":                   slices.Concat(canary, recorded(t, revisioned, `"canary"`, `"prod"`, "istio-sidecar-injector-canary", "istio-revision-tag-prod")),
+		"default led to canary": slices.Concat(led, canary),
+		"url":                   byURL,
+		"everywhere":            everywhere,
+		"none":                  nil,
+		"others' only":          other,
+		"switched off only":     recorded(t, defaultInstall)[1:],
 	}
 	found := map[string][]Injector{}
 	for name, cfg := range configs {
@@ -211,6 +214,16 @@ func TestDecideInjectionByRevision(t *testing.T) {
 		{"two revisions", map[string]string{"istio.io/rev": "canary"}, "canary", "has istio.io/rev=canary"},
 		{"two revisions", map[string]string{"istio.io/rev": "canary"}, "stable",
 			"conflict: it is injected already, by istio.io/rev=canary, and --revision asks for stable"},
+		// The webhook for istio-injection names no revision in its selectors; its
+		// configuration's labels say which it is.
+		{"default", map[string]string{"istio-injection": "enabled"}, "default", "has istio-injection=enabled"},
+		{"default+canary", map[string]string{"istio-injection": "enabled"}, "default", "has istio-injection=enabled"},
+		{"default led to canary", map[string]string{"istio-injection": "enabled"}, "default", "has istio-injection=enabled"},
+		{"default led to canary", map[string]string{"istio-injection": "enabled"}, "canary", "has istio-injection=enabled"},
+		{"default led to canary", map[string]string{"istio-injection": "enabled"}, "stable",
+			"conflict: it is injected already, by istio-injection=enabled, and --revision asks for stable"},
+		{"default led to canary", map[string]string{"istio.io/rev": "default"}, "canary", "has istio.io/rev=default"},
+		{"default led to canary", nil, "stable", "which: --revision canary, --revision default"},
 		{"default+canary", map[string]string{"istio-injection": "enabled"}, "canary",
 			"conflict: it is injected already, by istio-injection=enabled, and --revision asks for canary"},
 		// Beside istio-injection the revision has no say (istio#43621).
