@@ -94,6 +94,10 @@ func (o *exposeOptions) validate() error {
 	if o.timeout <= 0 {
 		return &manifest.InvalidError{Field: "--timeout", Value: o.timeout.String(), Reason: "must be more than 0"}
 	}
+	if ns := o.flags.Namespace(); istio.PassedBy(ns) {
+		return &manifest.InvalidError{Field: "--namespace", Value: ns,
+			Reason: "Istio's injector passes this namespace by whatever its labels, so no pod in it gets a sidecar; run the gRPC server in a namespace of its own"}
+	}
 	return nil
 }
 

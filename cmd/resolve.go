@@ -26,6 +26,7 @@ type exposer struct {
 	mesh      *istio.Mesh
 	appliers  k8s.Appliers
 	namespace *corev1.Namespace
+	injectors []istio.Injector
 	workload  k8s.Workload
 	lacking   int // pods of the newest revision without a sidecar
 	pods      int // pods of the newest revision
@@ -46,7 +47,7 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh,
 	}}
 	for _, step := range []func(context.Context) error{
-		x.findWorkload, x.findPort, x.findInjection, x.findGateway, x.findRoute,
+		x.findNamespace, x.findWorkload, x.findPort, x.findInjection, x.findGateway, x.findRoute,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -55,7 +56,7 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 	return x, nil
 }
 
-func (x *exposer) findWorkload(ctx context.Context) error {
+func (x *exposer) findNamespace(ctx context.Context) error {
 	name := x.o.intent.Namespace
 	ns, err := x.cluster.Core.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -69,6 +70,19 @@ func (x *exposer) findWorkload(ctx context.Context) error {
 		return &k8s.NotReadyError{Subject: "namespace " + name, Cause: "it is being deleted", Hint: "Nothing was written."}
 	}
 	x.namespace = ns
+	if x.injectors, err = x.mesh.Injectors(ctx); err != nil {
+		return err
+	}
+	if istio.RunsMesh(x.injectors, name) {
+		return &k8s.NotReadyError{Subject: "namespace " + name,
+			Cause: "the mesh itself runs in it, and an injection label there would reach the mesh's own pods",
+			Hint:  "Nothing was written. Run the gRPC server in a namespace of its own, and name that one with -n."}
+	}
+	return nil
+}
+
+func (x *exposer) findWorkload(ctx context.Context) error {
+	name := x.o.intent.Namespace
 	all, err := x.cluster.Workloads(ctx, name)
 	if err != nil {
 		return err
@@ -139,17 +153,13 @@ func (x *exposer) gap() string {
 }
 
 func (x *exposer) findInjection(ctx context.Context) error {
-	injectors, err := x.mesh.Injectors(ctx)
-	if err != nil {
-		return err
-	}
-	inj, err := istio.DecideInjection(injectors, x.namespace, x.workload.Template, x.o.intent.Revision)
+	inj, err := istio.DecideInjection(x.injectors, x.namespace, x.workload.Template, x.o.intent.Revision)
 	if err != nil {
 		return err
 	}
 	x.exposure.InjectLabel = inj.Set
 	x.injection.Label = inj.Label
-	if x.injection.Rehearsed, err = x.mesh.Rehearse(ctx, injectors, x.namespace, x.workload, inj); err != nil {
+	if x.injection.Rehearsed, err = x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj); err != nil {
 		return err
 	}
 	rehearsed := "rehearsed: a pod gets its sidecar"

@@ -133,6 +133,18 @@ func revisionsIn(s *metav1.LabelSelector) []string {
 	return revs
 }
 
+// PassedBy says whether every injector leaves the namespace alone by its name,
+// whatever its labels: Istio's own list (inject.IgnoredNamespaces).
+func PassedBy(namespace string) bool {
+	return slices.Contains([]string{"kube-system", "kube-public", "kube-node-lease", "local-path-storage"}, namespace)
+}
+
+// RunsMesh says whether one of the injectors runs in the namespace: a label
+// there would reach the mesh's own pods.
+func RunsMesh(injectors []Injector, namespace string) bool {
+	return slices.ContainsFunc(injectors, func(i Injector) bool { return i.Home == namespace })
+}
+
 // Injection is how pods of a namespace get their sidecar.
 type Injection struct {
 	Set   map[string]string // labels to set on the namespace; nil: it injects already

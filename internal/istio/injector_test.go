@@ -341,6 +341,24 @@ func TestDecideInjectionDoesWhatItSays(t *testing.T) {
 	})
 }
 
+func TestNamespacesThatAreNotForServices(t *testing.T) {
+	all := meshes(t)
+	for _, ns := range []string{"kube-system", "kube-public", "kube-node-lease", "local-path-storage"} {
+		if !PassedBy(ns) {
+			t.Errorf("%s: said to be injected", ns)
+		}
+	}
+	if PassedBy("test") || PassedBy("default") || PassedBy("kube-systems") {
+		t.Error("a namespace like any other: said to be passed by")
+	}
+	if !RunsMesh(all["default"], "istio-system") || !RunsMesh(all["canary"], "istio-system") {
+		t.Error("istio-system: said to be free of the mesh, and istiod's Service is there")
+	}
+	if RunsMesh(all["default"], "test") || RunsMesh(all["url"], "istio-system") {
+		t.Error("a namespace without istiod: said to run the mesh")
+	}
+}
+
 func TestInjectorsReadsOnlyInjectors(t *testing.T) {
 	all := meshes(t)
 	var names []string
