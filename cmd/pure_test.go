@@ -386,6 +386,17 @@ func TestDecideService(t *testing.T) {
 	}
 }
 
+// TestNothingToRehearse: where the label is there and no pod lacks its sidecar,
+// the server is asked for nothing.
+func TestNothingToRehearse(t *testing.T) {
+	x := exposing() // without a mesh: asking it would panic
+	x.pods = 3
+	got, err := x.rehearse(t.Context(), istio.Injection{Label: "istio-injection=enabled"})
+	if err != nil || got != "every pod has its sidecar" || x.injection.Rehearsed {
+		t.Errorf("%q, %v, rehearsed %v; want the pods as the proof", got, err, x.injection.Rehearsed)
+	}
+}
+
 // TestRestartable: what a restart couldn't bring about is refused before
 // anything is written; and only where a restart is due.
 func TestRestartable(t *testing.T) {

@@ -159,12 +159,9 @@ func (x *exposer) findInjection(ctx context.Context) error {
 	}
 	x.exposure.InjectLabel = inj.Set
 	x.injection.Label = inj.Label
-	if x.injection.Rehearsed, err = x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj); err != nil {
+	rehearsed, err := x.rehearse(ctx, inj)
+	if err != nil {
 		return err
-	}
-	rehearsed := "rehearsed: a pod gets its sidecar"
-	if !x.injection.Rehearsed {
-		rehearsed = "not rehearsed: no injector answers before the label is set"
 	}
 	x.o.say("injection  %s (%s)", inj.Label, rehearsed)
 	if inj.Set == nil {
@@ -173,6 +170,28 @@ func (x *exposer) findInjection(ctx context.Context) error {
 		x.o.say("           the label will also reach, at their next restart: %s", strings.Join(x.injection.Touches, ", "))
 	}
 	return nil
+}
+
+// rehearse tries injection out before anything is written, and says in words
+// what came of it. Where the label is there and every pod has its sidecar, they
+// are the proof, and this run makes no pod: a rehearsal would only find out
+// whether a quota has room for one that nobody wants. A label that is yet to be
+// set decides on pods to come, and is rehearsed even where none lacks a sidecar
+// today.
+func (x *exposer) rehearse(ctx context.Context, inj istio.Injection) (string, error) {
+	complete := x.pods > 0 && x.lacking == 0
+	if complete && inj.Set == nil {
+		return "every pod has its sidecar", nil
+	}
+	notYet, err := x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj, !complete)
+	if err != nil {
+		return "", err
+	}
+	if notYet != "" {
+		return "not rehearsed: " + notYet, nil
+	}
+	x.injection.Rehearsed = true
+	return "rehearsed: a pod gets its sidecar", nil
 }
 
 func (x *exposer) findGateway(ctx context.Context) error {

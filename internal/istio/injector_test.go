@@ -12,7 +12,9 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"pgregory.net/rapid"
 
 	"grpcmesh/internal/k8s"
@@ -356,6 +358,23 @@ func TestNamespacesThatAreNotForServices(t *testing.T) {
 	}
 	if RunsMesh(all["default"], "test") || RunsMesh(all["url"], "istio-system") {
 		t.Error("a namespace without istiod: said to run the mesh")
+	}
+}
+
+// TestQuotaOrRole: all three are 403; only the words tell them apart.
+func TestQuotaOrRole(t *testing.T) {
+	pods := schema.GroupResource{Resource: "pods"}
+	quota := apierrors.NewForbidden(pods, "server-rehearsal-x", errors.New("exceeded quota: pods, requested: pods=1, used: pods=3, limited: pods=3"))
+	role := apierrors.NewForbidden(pods, "", errors.New(`User "jane" cannot create resource "pods" in API group "" in the namespace "test"`))
+	security := apierrors.NewForbidden(pods, "server-rehearsal-x", errors.New(`violates PodSecurity "restricted:latest"`))
+	for _, tc := range []struct {
+		name        string
+		err         error
+		quota, role bool
+	}{{"quota", quota, true, false}, {"role", role, false, true}, {"Pod Security", security, false, false}, {"any other", errors.New("exceeded quota: "), false, false}} {
+		if overQuota(tc.err) != tc.quota || forbiddenByRole(tc.err) != tc.role {
+			t.Errorf("%s: quota %v, role %v", tc.name, overQuota(tc.err), forbiddenByRole(tc.err))
+		}
 	}
 }
 

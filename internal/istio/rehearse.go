@@ -16,10 +16,12 @@ import (
 // Rehearse asks the API server, by a dry run, to make one pod of the
 // workload's template as it will be made after the label is set: all admission
 // is passed through, the injector's, Pod Security's and quota's included, and
-// nothing is persisted. done is false where no injector can be reached that way
-// before the namespace has its label. A refusal, or a pod that comes back
-// without its sidecar, is a *k8s.NotReadyError.
-func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Namespace, w k8s.Workload, inj Injection) (done bool, err error) {
+// nothing is persisted. notYet is why it could not be asked, or "" where it
+// was: no injector can be reached that way before the namespace has its label,
+// or, where due says that no pod is to be made now, a quota has no room for one
+// more than there are. Any other refusal, or a pod that comes back without its
+// sidecar, is a *k8s.NotReadyError.
+func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Namespace, w k8s.Workload, inj Injection, due bool) (notYet string, err error) {
 	labels := maps.Clone(w.Template.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -30,7 +32,7 @@ func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Na
 		labels[podInjectLabel] = "true"
 	}
 	if _, ok := injects(injectors, ns.Labels, labels); !ok {
-		return false, nil
+		return "no injector answers before the label is set", nil
 	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -42,30 +44,35 @@ func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Na
 		Spec: w.Template.Spec,
 	}
 	made, err := m.core.CoreV1().Pods(w.Namespace).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	if err != nil {
-		if apierrors.IsUnauthorized(err) || forbiddenByRole(err) || ctx.Err() != nil {
-			return false, err
-		}
-		return false, &k8s.NotReadyError{
-			Subject: w.String(),
-			Cause:   "a pod with the sidecar would be refused: " + err.Error(),
-			Hint:    "Nothing was written. Mend that first; the running pods were left alone.",
-		}
-	}
-	if !k8s.HasSidecar(made.Spec) {
-		return false, &k8s.NotReadyError{
+	switch {
+	case err == nil && k8s.HasSidecar(made.Spec):
+		return "", nil
+	case err == nil:
+		return "", &k8s.NotReadyError{
 			Subject: w.String(),
 			Cause:   "the injector answered but added no sidecar to a pod of this template",
 			Hint:    "Nothing was written. See the injector's reasons: kubectl -n istio-system logs deploy/istiod | grep inject",
 		}
+	case apierrors.IsUnauthorized(err) || forbiddenByRole(err) || ctx.Err() != nil:
+		return "", err
+	case !due && overQuota(err):
+		return "the namespace's quota has no room for one more pod", nil
 	}
-	return true, nil
+	return "", &k8s.NotReadyError{
+		Subject: w.String(),
+		Cause:   "a pod with the sidecar would be refused: " + err.Error(),
+		Hint:    "Nothing was written. Mend that first; the running pods were left alone.",
+	}
 }
 
 // forbiddenByRole tells a missing permission from an admission plug-in's
 // refusal: both are 403, but only the first says who may not do what.
-func forbiddenByRole(err error) bool {
+func forbiddenByRole(err error) bool { return forbids(err, "cannot create resource") }
+
+// overQuota tells a quota's refusal from the other plug-ins'.
+func overQuota(err error) bool { return forbids(err, "exceeded quota: ") }
+
+func forbids(err error, word string) bool {
 	var status apierrors.APIStatus
-	return apierrors.IsForbidden(err) && errors.As(err, &status) &&
-		strings.Contains(status.Status().Message, "cannot create resource")
+	return apierrors.IsForbidden(err) && errors.As(err, &status) && strings.Contains(status.Status().Message, word)
 }
