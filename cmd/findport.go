@@ -10,7 +10,6 @@ import (
 
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
-	"grpcmesh/internal/plan"
 	"grpcmesh/internal/probe"
 )
 
@@ -23,7 +22,10 @@ func (x *exposer) findPort(ctx context.Context) error {
 		return err
 	}
 	x.o.say("port       %d (%s)", x.port.Port, x.port.How)
-	return x.decideService(services)
+	if err := x.decideService(ctx, services, x.strangers); err != nil {
+		return err
+	}
+	return x.exposure.Validate() // of the name that a new Service would have
 }
 
 func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) error {
@@ -55,57 +57,4 @@ func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) err
 	})
 	x.o.say("           no port is declared; asked pod %s: %s", pods[i].Name, strings.Join(tried, ", "))
 	return err
-}
-
-// decideService reuses a Service that already leads to the app's port as gRPC:
-// a second one on the same port would confuse the sidecar's idea of it.
-func (x *exposer) decideService(services []corev1.Service) error {
-	e := &x.exposure
-	*e = manifest.Exposure{
-		Namespace: x.workload.Namespace, NamespaceUID: x.namespace.UID,
-		WorkloadKind: x.workload.Kind, WorkloadName: x.workload.Name,
-		Selector: x.workload.PodLabels(), Port: x.o.intent.Port, TargetPort: x.port.Port,
-		Host: x.o.intent.Host, MatchService: x.o.intent.MatchService,
-	}
-	for _, svc := range services {
-		if manifest.OwnedBy(svc.Labels, x.workload.Kind, x.workload.Name) {
-			continue
-		}
-		for _, p := range svc.Spec.Ports {
-			if k8s.TargetPort(p, []corev1.Pod{{Spec: x.workload.Template.Spec}}) != x.port.Port {
-				continue
-			}
-			switch {
-			case !k8s.GRPCPort(p):
-				if svc.Name == x.workload.Name {
-					return &plan.ConflictError{ID: manifest.ID{Kind: "Service", Namespace: svc.Namespace, Name: svc.Name},
-						Reason: fmt.Sprintf("it was not made by grpcmesh, and Istio does not take its port %d for gRPC: %s", p.Port, protocolOf(p)),
-						Hint: fmt.Sprintf("Nothing was written. Set it yourself: kubectl -n %s patch service %s --type=json -p '[{\"op\":\"add\",\"path\":\"/spec/ports/%d/appProtocol\",\"value\":\"grpc\"}]'",
-							svc.Namespace, svc.Name, slices.IndexFunc(svc.Spec.Ports, func(q corev1.ServicePort) bool { return q.Port == p.Port }))}
-				}
-				x.warn("Service %s leads to the same port %d and Istio does not take it for gRPC (%s); the sidecar can only believe one of the two",
-					svc.Name, x.port.Port, protocolOf(p))
-			case svc.Spec.ClusterIP == corev1.ClusterIPNone:
-				x.warn("Service %s is headless; the route leads to a Service of its own beside it", svc.Name)
-			default:
-				e.Reuse = svc.Name
-				if len(svc.Spec.Ports) > 1 {
-					e.ReusePort = int(p.Port)
-				}
-				e.Port = int(p.Port)
-				return nil
-			}
-		}
-	}
-	return nil
-}
-
-func protocolOf(p corev1.ServicePort) string {
-	if p.AppProtocol != nil {
-		return "its appProtocol is " + *p.AppProtocol
-	}
-	if p.Name == "" {
-		return "it has neither a name nor an appProtocol"
-	}
-	return "its name " + p.Name + " does not begin with grpc"
 }

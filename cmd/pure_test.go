@@ -327,7 +327,8 @@ func exposing() *exposer {
 
 func TestDecideService(t *testing.T) {
 	svc := func(name string, set func(*corev1.Service), ports ...corev1.ServicePort) corev1.Service {
-		s := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "test"}, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1", Ports: ports}}
+		s := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "test"},
+			Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1", Ports: ports, Selector: map[string]string{"app": "server"}}}
 		if set != nil {
 			set(&s)
 		}
@@ -340,6 +341,7 @@ func TestDecideService(t *testing.T) {
 	ours := func(s *corev1.Service) {
 		s.Labels = map[string]string{manifest.ManagedBy: manifest.FieldManager, manifest.WorkloadLabel: "deployment.server"}
 	}
+	broad := func(s *corev1.Service) { s.Spec.Selector = map[string]string{"tier": "back"} }
 	for _, tc := range []struct {
 		name      string
 		services  []corev1.Service
@@ -354,6 +356,13 @@ func TestDecideService(t *testing.T) {
 		{"one for gRPC, by the name of its port", []corev1.Service{svc("greeter", nil, port("grpc", 9000, intstr.FromString("rpc")))}, "greeter", 9000, 0, "", ""},
 		{"one of several ports", []corev1.Service{svc("greeter", nil, port("web", 80, intstr.FromInt32(8080)), port("grpc", 9000, app))}, "greeter", 9000, 9000, "", ""},
 		{"our own, from a run before", []corev1.Service{svc("server", ours, port("grpc", 8000, app))}, "", 8000, 0, "", ""},
+		{"our own, and another's for gRPC that came later", []corev1.Service{svc("greeter", nil, port("grpc", 9000, app)), svc("server", ours, port("grpc", 8000, app))}, "", 8000, 0, "", ""},
+		{"one that takes others' pods too", []corev1.Service{svc("back", broad, port("grpc", 9000, app))}, "", 8000, 0, "",
+			"Service back leads to StatefulSet/cart and Pod/bare too; the route leads to a Service of its own beside it"},
+		{"one that takes others' pods too, and one that doesn't", []corev1.Service{svc("back", broad, port("grpc", 9000, app)), svc("greeter", nil, port("grpc", 9001, app))}, "greeter", 9001, 0, "", ""},
+		{"one that takes others' pods too, of the workload's name", []corev1.Service{svc("server", broad, port("grpc", 9000, app))}, "", 0, 0,
+			"it was not made by grpcmesh, and it leads to StatefulSet/cart and Pod/bare too", ""},
+		{"the workload's name on a broad one, and another that serves", []corev1.Service{svc("greeter", nil, port("grpc", 9001, app)), svc("server", broad, port("grpc", 9000, app))}, "greeter", 9001, 0, "", ""},
 		{"to another port", []corev1.Service{svc("web", nil, port("http", 80, intstr.FromInt32(8080)))}, "", 8000, 0, "", ""},
 		{"headless", []corev1.Service{svc("greeter", func(s *corev1.Service) { s.Spec.ClusterIP = "None" }, port("grpc", 9000, app))}, "", 8000, 0, "", "greeter is headless"},
 		{"not as gRPC, of another name", []corev1.Service{svc("greeter", nil, port("web", 9000, app))}, "", 8000, 0, "", "its name web does not begin with grpc"},
@@ -363,12 +372,16 @@ func TestDecideService(t *testing.T) {
 			"its appProtocol is http", ""},
 	} {
 		x := exposing()
-		err := x.decideService(tc.services)
+		err := x.decideService(t.Context(), tc.services, takesMore("tier"))
 		if tc.conflict != "" {
 			var conflict *plan.ConflictError
 			if !errors.As(err, &conflict) || !strings.Contains(conflict.Reason, tc.conflict) {
 				t.Errorf("%s: %v; want a conflict: %s", tc.name, err, tc.conflict)
-			} else if index := len(tc.services[0].Spec.Ports) - 1; !strings.Contains(conflict.Hint, fmt.Sprintf("/spec/ports/%d/appProtocol", index)) {
+			} else if index := len(tc.services[0].Spec.Ports) - 1; strings.Contains(tc.conflict, "leads to") {
+				if !strings.Contains(conflict.Hint, "tier=back") || !strings.Contains(conflict.Hint, "Nothing was written") {
+					t.Errorf("%s: the hint %q names no way out", tc.name, conflict.Hint)
+				}
+			} else if !strings.Contains(conflict.Hint, fmt.Sprintf("/spec/ports/%d/appProtocol", index)) {
 				t.Errorf("%s: the hint %q does not mend port %d", tc.name, conflict.Hint, index)
 			}
 			continue
@@ -383,6 +396,37 @@ func TestDecideService(t *testing.T) {
 		if got := strings.Join(x.warnings, "\n"); !strings.Contains(got, tc.warns) || (got == "") != (tc.warns == "") {
 			t.Errorf("%s: warned %q, want %q", tc.name, got, tc.warns)
 		}
+	}
+}
+
+// takesMore is what a Service by any selector with the label leads to beside
+// the workload.
+func takesMore(label string) strangers {
+	return func(_ context.Context, selector map[string]string) ([]string, error) {
+		if _, ok := selector[label]; ok {
+			return []string{"StatefulSet/cart", "Pod/bare"}, nil
+		}
+		return nil, nil
+	}
+}
+
+// TestOwnServiceTakesOthersPods: neither is a Service made that would lead to
+// another's pods; one that leads to the workload's alone is used all the same.
+func TestOwnServiceTakesOthersPods(t *testing.T) {
+	x := exposing()
+	err := x.decideService(t.Context(), nil, takesMore("app"))
+	var not *k8s.NotReadyError
+	if !errors.As(err, &not) || !strings.Contains(not.Cause, "(app=server) would lead to StatefulSet/cart and Pod/bare too") || !strings.Contains(not.Hint, "Nothing was written") {
+		t.Errorf("%v; want a refusal that names the others", err)
+	}
+	narrow := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "narrow"}, Spec: corev1.ServiceSpec{Selector: map[string]string{"track": "stable"},
+		Ports: []corev1.ServicePort{{Name: "grpc", Port: 9000, TargetPort: intstr.FromInt32(50051)}}}}
+	if err := x.decideService(t.Context(), []corev1.Service{narrow}, takesMore("app")); err != nil || x.exposure.Reuse != "narrow" {
+		t.Errorf("reuse %q, %v; want narrow", x.exposure.Reuse, err)
+	}
+	err = x.decideService(t.Context(), nil, func(context.Context, map[string]string) ([]string, error) { return nil, errUnderTest })
+	if !errors.Is(err, errUnderTest) {
+		t.Errorf("what can't be told: %v", err)
 	}
 }
 

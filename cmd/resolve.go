@@ -28,8 +28,9 @@ type exposer struct {
 	namespace *corev1.Namespace
 	injectors []istio.Injector
 	workload  k8s.Workload
-	lacking   int // pods of the newest revision without a sidecar
-	pods      int // pods of the newest revision
+	others    []k8s.Workload // the namespace's other workloads
+	lacking   int            // pods of the newest revision without a sidecar
+	pods      int            // pods of the newest revision
 	port      k8s.PortFound
 	injection report.Injection
 	ingress   istio.Ingress
@@ -92,11 +93,9 @@ func (x *exposer) findWorkload(ctx context.Context) error {
 	}
 	for _, w := range all {
 		if w.UID != x.workload.UID {
+			x.others = append(x.others, w)
 			x.injection.Touches = append(x.injection.Touches, w.String())
 		}
-	}
-	if err := (manifest.Exposure{WorkloadName: x.workload.Name}).Validate(); err != nil {
-		return err
 	}
 	if err := x.countSidecars(ctx); err != nil {
 		return err

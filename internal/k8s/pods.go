@@ -11,10 +11,53 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Pods lists the workload's pods that are not on their way out, oldest first.
+// One that has the labels only, and is another's or nobody's, is not among them.
 func (c *Cluster) Pods(ctx context.Context, w Workload) ([]corev1.Pod, error) {
+	pods, err := c.selected(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	owners, err := c.owners(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(pods, func(p corev1.Pod) bool { return !controlled(&p, owners) }), nil
+}
+
+// owners are what the workload's pods are controlled by: a Deployment's
+// ReplicaSets, else the workload itself. It is to be asked after the pods were
+// listed: a ReplicaSet is there before its pods.
+func (c *Cluster) owners(ctx context.Context, w Workload) ([]types.UID, error) {
+	if w.Kind != "Deployment" {
+		return []types.UID{w.UID}, nil
+	}
+	selector, err := metav1.LabelSelectorAsSelector(w.Selector)
+	if err != nil {
+		return nil, fmt.Errorf("%s: its selector: %w", w, err)
+	}
+	sets, err := c.Core.AppsV1().ReplicaSets(w.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil {
+		return nil, fmt.Errorf("listing ReplicaSets in namespace %s: %w", w.Namespace, err)
+	}
+	var owners []types.UID
+	for i := range sets.Items {
+		if metav1.IsControlledBy(&sets.Items[i], &metav1.ObjectMeta{UID: w.UID}) {
+			owners = append(owners, sets.Items[i].UID)
+		}
+	}
+	return owners, nil
+}
+
+func controlled(p *corev1.Pod, owners []types.UID) bool {
+	ref := metav1.GetControllerOf(p)
+	return ref != nil && slices.Contains(owners, ref.UID)
+}
+
+func (c *Cluster) selected(ctx context.Context, w Workload) ([]corev1.Pod, error) {
 	selector, err := metav1.LabelSelectorAsSelector(w.Selector)
 	if err != nil {
 		return nil, fmt.Errorf("%s: its selector: %w", w, err)
@@ -39,10 +82,52 @@ func (c *Cluster) podsBy(ctx context.Context, namespace string, selector labels.
 	return pods, nil
 }
 
+// Strangers names what a Service with the selector leads to, or will, beside
+// the workload's own pods: others of the namespace's workloads, by the labels of
+// their template or of a pod that they still have, and pods of no workload.
+func (c *Cluster) Strangers(ctx context.Context, w Workload, others []Workload, selector map[string]string) ([]string, error) {
+	pods, err := c.podsBy(ctx, w.Namespace, labels.SelectorFromSet(selector))
+	if err != nil {
+		return nil, err
+	}
+	owners, err := c.owners(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return strangers(slices.DeleteFunc(pods, func(p corev1.Pod) bool { return controlled(&p, owners) }), others, selector)
+}
+
+// strangers names who else has pods that the selector takes, or will have, and
+// whose the pods are.
+func strangers(pods []corev1.Pod, others []Workload, selector map[string]string) ([]string, error) {
+	var names []string
+	takes := labels.SelectorFromSet(selector)
+	for _, o := range others {
+		if takes.Matches(labels.Set(o.Template.Labels)) {
+			names = append(names, o.String())
+		}
+	}
+	for i := range pods {
+		owner := "Pod/" + pods[i].Name
+		for _, o := range others {
+			s, err := metav1.LabelSelectorAsSelector(o.Selector)
+			if err != nil {
+				return nil, fmt.Errorf("%s: its selector: %w", o, err)
+			}
+			if metav1.GetControllerOf(&pods[i]) != nil && s.Matches(labels.Set(pods[i].Labels)) {
+				owner = o.String()
+			}
+		}
+		names = append(names, owner)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
 // NewestPods lists the pods of the workload's newest revision only: those that
 // an older revision still runs in the middle of a rollout are left out.
 func (c *Cluster) NewestPods(ctx context.Context, w Workload) ([]corev1.Pod, error) {
-	pods, err := c.Pods(ctx, w)
+	pods, err := c.selected(ctx, w)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,125 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// strangers names what a Service with the selector would lead to beside the
+// workload's own pods.
+type strangers func(ctx context.Context, selector map[string]string) ([]string, error)
+
+func (x *exposer) strangers(ctx context.Context, selector map[string]string) ([]string, error) {
+	return x.cluster.Strangers(ctx, x.workload, x.others, selector)
+}
+
+// decideService reuses a Service that already leads to the app's port as gRPC,
+// and to this workload's pods alone: a second one on the same port would confuse
+// the sidecar's idea of it. Where a run before has made one, that one stays. A
+// new one must lead to this workload's pods alone as well.
+func (x *exposer) decideService(ctx context.Context, services []corev1.Service, others strangers) error {
+	x.exposure = manifest.Exposure{
+		Namespace: x.workload.Namespace, NamespaceUID: x.namespace.UID,
+		WorkloadKind: x.workload.Kind, WorkloadName: x.workload.Name,
+		Selector: x.workload.PodLabels(), Port: x.o.intent.Port, TargetPort: x.port.Port,
+		Host: x.o.intent.Host, MatchService: x.o.intent.MatchService,
+	}
+	mine := func(svc corev1.Service) bool {
+		return manifest.OwnedBy(svc.Labels, x.workload.Kind, x.workload.Name)
+	}
+	made := slices.ContainsFunc(services, mine)
+	var findings []found
+	for _, svc := range services {
+		for _, p := range svc.Spec.Ports {
+			if mine(svc) || k8s.TargetPort(p, []corev1.Pod{{Spec: x.workload.Template.Spec}}) != x.port.Port {
+				continue
+			}
+			f := found{svc: svc, port: p}
+			if k8s.GRPCPort(p) && svc.Spec.ClusterIP != corev1.ClusterIPNone {
+				var err error
+				if f.strangers, err = others(ctx, svc.Spec.Selector); err != nil {
+					return err
+				}
+				if e := &x.exposure; len(f.strangers) == 0 && !made && e.Reuse == "" {
+					e.Reuse, e.Port = svc.Name, int(p.Port)
+					if len(svc.Spec.Ports) > 1 {
+						e.ReusePort = int(p.Port)
+					}
+				}
+			}
+			findings = append(findings, f)
+		}
+	}
+	for _, f := range findings {
+		if err := x.judge(f); err != nil {
+			return err
+		}
+	}
+	if x.exposure.Reuse != "" {
+		return nil
+	}
+	more, err := others(ctx, x.exposure.Selector)
+	if err != nil || len(more) == 0 {
+		return err
+	}
+	return &k8s.NotReadyError{Subject: x.workload.String(),
+		Cause: fmt.Sprintf("a Service by its pods' labels (%s) would lead to %s too", istio.FormatSelector(x.exposure.Selector), strings.Join(more, " and ")),
+		Hint:  "Nothing was written. Give the pods of each a label that the others' lack, in spec.selector as well, or make a Service that takes this workload's alone."}
+}
+
+// found is another's Service that leads to the app's port.
+type found struct {
+	svc       corev1.Service
+	port      corev1.ServicePort
+	strangers []string
+}
+
+// judge warns of a Service that is passed by. One that holds the name that a
+// new Service would have is a *plan.ConflictError.
+func (x *exposer) judge(f found) error {
+	svc, reused := f.svc, x.exposure.Reuse != ""
+	inTheWay := !reused && svc.Name == x.workload.Name
+	conflict := func(reason, hint string) error {
+		return &plan.ConflictError{ID: manifest.ID{Kind: "Service", Namespace: svc.Namespace, Name: svc.Name},
+			Reason: "it was not made by grpcmesh, and " + reason, Hint: "Nothing was written. " + hint}
+	}
+	leads := "leads to " + strings.Join(f.strangers, " and ") + " too"
+	switch {
+	case !k8s.GRPCPort(f.port) && inTheWay:
+		return conflict(fmt.Sprintf("Istio does not take its port %d for gRPC: %s", f.port.Port, protocolOf(f.port)),
+			fmt.Sprintf("Set it yourself: kubectl -n %s patch service %s --type=json -p '[{\"op\":\"add\",\"path\":\"/spec/ports/%d/appProtocol\",\"value\":\"grpc\"}]'",
+				svc.Namespace, svc.Name, slices.IndexFunc(svc.Spec.Ports, func(q corev1.ServicePort) bool { return q.Port == f.port.Port })))
+	case !k8s.GRPCPort(f.port):
+		x.warn("Service %s leads to the same port %d and Istio does not take it for gRPC (%s); the sidecar can only believe one of the two",
+			svc.Name, x.port.Port, protocolOf(f.port))
+	case reused || len(f.strangers) == 0 && svc.Spec.ClusterIP != corev1.ClusterIPNone:
+		// It is the one in use, or does no harm beside it.
+	case svc.Spec.ClusterIP == corev1.ClusterIPNone:
+		x.warn("Service %s is headless; the route leads to a Service of its own beside it", svc.Name)
+	case inTheWay:
+		return conflict("it "+leads,
+			fmt.Sprintf("Narrow its selector (now %s) to the pods of %s, or delete it and let grpcmesh make one.", istio.FormatSelector(svc.Spec.Selector), x.workload))
+	default:
+		x.warn("Service %s %s; the route leads to a Service of its own beside it", svc.Name, leads)
+	}
+	return nil
+}
+
+func protocolOf(p corev1.ServicePort) string {
+	if p.AppProtocol != nil {
+		return "its appProtocol is " + *p.AppProtocol
+	}
+	if p.Name == "" {
+		return "it has neither a name nor an appProtocol"
+	}
+	return "its name " + p.Name + " does not begin with grpc"
+}
