@@ -2,16 +2,11 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"slices"
-	"sync"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"grpcmesh/internal/istio"
@@ -84,22 +79,18 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 		}
 		defer remove()
 	}
-	gateways, err := x.mesh.Ingresses(ctx)
+	gateway := replicas{
+		gateway: x.ingress,
+		list:    func(ctx context.Context) ([]corev1.Pod, error) { return x.mesh.Replicas(ctx, x.ingress) },
+		ask:     l.rounds,
+	}
+	count, err := gateway.await(ctx)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(gateways, func(in istio.Ingress) bool { return in.String() == x.ingress.String() })
-	if i < 0 || len(gateways[i].Pods) == 0 {
-		return nil, &k8s.NotReadyError{Subject: "gateway " + x.ingress.String(), Cause: "none of its pods is ready",
-			Hint: "Look at: kubectl -n " + x.ingress.Namespace + " get pods -l " + istio.FormatSelector(x.ingress.Selector)}
-	}
-	if err := l.all(ctx, gateways[i].Pods); err != nil {
-		return nil, err
-	}
 	took := time.Since(start).Seconds()
-	x.o.say("live       %d calls in a row came through on %s of the gateway, after %.1f s",
-		goodCalls, plural(len(gateways[i].Pods), "replica"), took)
-	return &report.Live{Replicas: len(gateways[i].Pods), Calls: goodCalls, Seconds: took}, nil
+	x.o.say("live       %d calls in a row came through on %s of the gateway, after %.1f s", goodCalls, plural(count, "replica"), took)
+	return &report.Live{Replicas: count, Calls: goodCalls, Seconds: took}, nil
 }
 
 func (x *exposer) authority() string {
@@ -178,50 +169,6 @@ func mayProbe(ctx context.Context, cluster *k8s.Cluster, namespace string) (why 
 	return "", nil
 }
 
-func (l *liveCheck) all(ctx context.Context, pods []corev1.Pod) error {
-	errs := make([]error, len(pods))
-	var wg sync.WaitGroup
-	for i := range pods {
-		wg.Go(func() { errs[i] = l.replica(ctx, &pods[i]) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// replica calls one replica of the gateway until goodCalls rounds in a row are
-// good, or the context ends. A connection that breaks is dialled anew.
-func (l *liveCheck) replica(ctx context.Context, pod *corev1.Pod) error {
-	cause := "no call was made"
-	retry := time.NewTicker(200 * time.Millisecond)
-	defer retry.Stop()
-	for {
-		why, err := l.rounds(ctx, pod)
-		if err == nil && why == "" {
-			return nil
-		}
-		if err != nil && ctx.Err() == nil {
-			return err
-		}
-		if why != "" && ctx.Err() == nil {
-			cause = why
-		}
-		select {
-		case <-retry.C:
-			continue
-		case <-ctx.Done():
-		}
-		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return ctx.Err()
-		}
-		return &k8s.NotReadyError{
-			Subject: "the route through gateway pod " + pod.Namespace + "/" + pod.Name,
-			Cause:   cause,
-			Hint: fmt.Sprintf("Everything was written; run the same command again to go on waiting. See: istioctl proxy-config routes %s.%s",
-				pod.Name, pod.Namespace),
-		}
-	}
-}
-
 // rounds makes goodCalls good rounds on one connection; why is what was wrong
 // with the first that wasn't.
 func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, err error) {
@@ -255,57 +202,4 @@ func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, er
 		}
 	}
 	return "", nil
-}
-
-// plainCall makes a call by the users' route. An app that refuses a method may
-// answer before the gateway has seen the request's end, and the gateway's Envoy
-// then leaves out the mark by which its upstream's answers are known; so a
-// refusal without the mark is asked again, a few times.
-func plainCall(ctx context.Context, conn *probe.Conn, call probe.Call) probe.Sample {
-	const tries = 5
-	s := conn.Call(ctx, call)
-	for i := 1; i < tries && s.Code == codes.Unimplemented && !s.Upstream && !s.NoAnswer && s.Message != ""; i++ {
-		s = conn.Call(ctx, call)
-	}
-	return s
-}
-
-// notUpstream is why a call by the users' route did not come through, or "".
-func notUpstream(s probe.Sample) string {
-	switch {
-	case s.NoAnswer:
-		return "the gateway gave no answer: " + s.Err
-	case s.NotGRPC:
-		return "what answered does not speak gRPC: " + s.Err
-	case !s.Upstream:
-		return fmt.Sprintf("the gateway itself answered, with code %s %q: it has no route, or no healthy endpoint, for the call", s.Code, s.Message)
-	}
-	return ""
-}
-
-// notOurs is why a stamped call was not answered by one of the pods, or "".
-func notOurs(s probe.Sample, pods []corev1.Pod, port int) string {
-	switch {
-	case s.NoAnswer:
-		return "the gateway gave no answer: " + s.Err
-	case !s.Stamped:
-		return "the gateway does not have the probe route yet"
-	case s.Stamp.Flags != "-":
-		return fmt.Sprintf("the gateway got no answer from a pod (Envoy's flags: %s)", s.Stamp.Flags)
-	}
-	for i := range pods {
-		if net.JoinHostPort(pods[i].Status.PodIP, fmt.Sprint(port)) == s.Stamp.Backend {
-			return ""
-		}
-	}
-	return "another backend answered: " + s.Stamp.Backend
-}
-
-// denied is the error where the API server's refusal is the reason that a
-// port could not be forwarded: waiting does not help then.
-func denied(err error) error {
-	if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
-		return err
-	}
-	return nil
 }
