@@ -47,9 +47,14 @@ func stamps() map[string]string {
 }
 
 // awaitLive waits for the rollout, and then until every replica of the gateway
-// leads goodCalls calls in a row to the workload's pods. Where this run wrote
-// something, each round also makes a call by a probe route, which tells whose
-// pod answered; a run that changed nothing adds none.
+// leads goodCalls calls in a row to the workload's pods. Whose pods answer is
+// known in two ways. Always by what the cluster says: the VirtualService, which
+// is just as asked for by now, is the one that serves the name called, and
+// behind its Service's port stand ready pods of the workload and no others. And
+// where this run wrote something, since the gateway may be behind what the
+// cluster says, by a probe route as well, on which each round makes a call that
+// tells who answered. A run that changed nothing adds no route: that would be a
+// write.
 func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, error) {
 	start := time.Now()
 	err := x.cluster.WaitRolledOut(ctx, x.workload, func(s string) { x.o.say("waiting    %s: %s", x.workload, s) })
@@ -71,6 +76,9 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 	l := &liveCheck{x: x, path: noPath, authority: x.authority()}
 	if x.o.intent.MatchService != "" {
 		l.path = "/" + x.o.intent.MatchService + "/" + noMethod
+	}
+	if err := x.serves(ctx, l.authority); err != nil {
+		return nil, err
 	}
 	if wrote {
 		remove, err := l.addProbe(ctx)
@@ -173,9 +181,16 @@ func mayProbe(ctx context.Context, cluster *k8s.Cluster, namespace string) (why 
 // with the first that wasn't.
 func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, err error) {
 	x := l.x
+	behind, err := x.behind(ctx)
+	if err != nil {
+		return "", err
+	}
 	pods, err := x.cluster.Pods(ctx, x.workload)
 	if err != nil {
 		return "", err
+	}
+	if why := notBehind(x.exposure.ServiceName(), behind, pods, x.port.Port); why != "" {
+		return why, nil
 	}
 	conn, err := probe.Open(ctx, probe.Target{
 		Addr:      fmt.Sprintf("%s:%d", pod.Name, x.open.Target),

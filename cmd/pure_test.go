@@ -430,6 +430,27 @@ func TestOwnServiceTakesOthersPods(t *testing.T) {
 	}
 }
 
+func TestNotBehind(t *testing.T) {
+	pods := []corev1.Pod{{Status: corev1.PodStatus{PodIP: "10.0.0.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}, {IP: "2001:db8::1"}}}}}
+	ep := func(address, pod string) k8s.Endpoint { return k8s.Endpoint{Address: address, Pod: pod} }
+	for _, tc := range []struct {
+		name      string
+		endpoints []k8s.Endpoint
+		want      string // in it; empty: nothing wrong
+	}{
+		{"ours", []k8s.Endpoint{ep("10.0.0.1:50051", "a")}, ""},
+		{"ours, by its other family", []k8s.Endpoint{ep("[2001:db8::1]:50051", "a")}, ""},
+		{"none", nil, "Service server has no ready endpoint"},
+		{"another's beside ours", []k8s.Endpoint{ep("10.0.0.1:50051", "a"), ep("10.0.0.2:50051", "cart-0")}, "another's pod too: cart-0 (10.0.0.2:50051)"},
+		{"another port of ours", []k8s.Endpoint{ep("10.0.0.1:8080", "a")}, "a (10.0.0.1:8080)"},
+		{"an address of no pod", []k8s.Endpoint{ep("192.0.2.1:50051", "")}, "of no name (192.0.2.1:50051)"},
+	} {
+		if got := notBehind("server", tc.endpoints, pods, 50051); (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
 // TestNothingToRehearse: where the label is there and no pod lacks its sidecar,
 // the server is asked for nothing.
 func TestNothingToRehearse(t *testing.T) {

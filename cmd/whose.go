@@ -1,16 +1,86 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/probe"
 )
+
+// serves says whether calls to the authority are the exposure's at all: a
+// VirtualService of a more specific host would have them instead.
+func (x *exposer) serves(ctx context.Context, authority string) error {
+	routes, err := x.mesh.Routes(ctx)
+	if err != nil {
+		return err
+	}
+	candidates := routes.Serving(routes.Listeners(x.ingress, x.open.Port), authority)
+	others := []string{}
+	for _, c := range candidates {
+		vs := c.VirtualService
+		if vs.Namespace == x.exposure.Namespace && vs.Name == x.exposure.WorkloadName {
+			return nil
+		}
+		others = append(others, fmt.Sprintf("VirtualService %s/%s (host %s)", vs.Namespace, vs.Name, c.Host))
+	}
+	cause := "no Gateway leads calls for " + authority + " to it"
+	if len(others) > 0 {
+		cause = "calls for " + authority + " are taken by " + strings.Join(others, " and ")
+	}
+	return &k8s.NotReadyError{Subject: "VirtualService " + x.exposure.Namespace + "/" + x.exposure.WorkloadName, Cause: cause,
+		Hint: "Everything was written. Expose under a host of its own: --host NAME"}
+}
+
+// behind lists the ready endpoints of the Service that the route leads to.
+func (x *exposer) behind(ctx context.Context) ([]k8s.Endpoint, error) {
+	name := x.exposure.ServiceName()
+	svc, err := x.cluster.Core.CoreV1().Services(x.exposure.Namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading Service %s/%s: %w", x.exposure.Namespace, name, err)
+	}
+	i := slices.IndexFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool { return int(p.Port) == x.exposure.Port })
+	if i < 0 {
+		return nil, nil // it was taken away meanwhile: nothing is behind it
+	}
+	return x.cluster.Endpoints(ctx, svc, svc.Spec.Ports[i])
+}
+
+// notBehind is why a Service does not lead to the pods, to some and to them
+// alone, or "".
+func notBehind(service string, endpoints []k8s.Endpoint, pods []corev1.Pod, port int) string {
+	for _, e := range endpoints {
+		if !isOf(e.Address, pods, port) {
+			return fmt.Sprintf("Service %s leads to another's pod too: %s (%s)", service, cmp.Or(e.Pod, "of no name"), e.Address)
+		}
+	}
+	if len(endpoints) == 0 {
+		return "Service " + service + " has no ready endpoint"
+	}
+	return ""
+}
+
+// isOf says whether the address is the port of one of the pods, by any of its
+// addresses.
+func isOf(address string, pods []corev1.Pod, port int) bool {
+	return slices.ContainsFunc(pods, func(p corev1.Pod) bool {
+		ips := []string{p.Status.PodIP}
+		for _, ip := range p.Status.PodIPs {
+			ips = append(ips, ip.IP)
+		}
+		return slices.ContainsFunc(ips, func(ip string) bool { return net.JoinHostPort(ip, strconv.Itoa(port)) == address })
+	})
+}
 
 // plainCall makes a call by the users' route. An app that refuses a method may
 // answer before the gateway has seen the request's end, and the gateway's Envoy
@@ -48,12 +118,10 @@ func notOurs(s probe.Sample, pods []corev1.Pod, port int) string {
 	case s.Stamp.Flags != "-":
 		return fmt.Sprintf("the gateway got no answer from a pod (Envoy's flags: %s)", s.Stamp.Flags)
 	}
-	for i := range pods {
-		if net.JoinHostPort(pods[i].Status.PodIP, fmt.Sprint(port)) == s.Stamp.Backend {
-			return ""
-		}
+	if !isOf(s.Stamp.Backend, pods, port) {
+		return "another backend answered: " + s.Stamp.Backend
 	}
-	return "another backend answered: " + s.Stamp.Backend
+	return ""
 }
 
 // denied is the error where the API server's refusal is the reason that a
