@@ -89,8 +89,10 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 	}
 	gateway := replicas{
 		gateway: x.ingress,
-		list:    func(ctx context.Context) ([]corev1.Pod, error) { return x.mesh.Replicas(ctx, x.ingress) },
-		ask:     l.rounds,
+		list: func(ctx context.Context) ([]corev1.Pod, error) {
+			return x.mesh.Replicas(ctx, x.ingress, x.exposure.GatewaySelector)
+		},
+		ask: l.rounds,
 	}
 	count, err := gateway.await(ctx)
 	if err != nil {

@@ -430,6 +430,26 @@ func TestOwnServiceTakesOthersPods(t *testing.T) {
 	}
 }
 
+func TestNotServed(t *testing.T) {
+	of := func(name, host string) istio.Candidate {
+		return istio.Candidate{VirtualService: virtualService(t, "test", name, ""), Host: host}
+	}
+	for _, tc := range []struct {
+		name    string
+		serving []istio.Candidate
+		want    string
+	}{
+		{"ours alone", []istio.Candidate{of("server", "*")}, ""},
+		{"ours beside another of the host", []istio.Candidate{of("other", "*"), of("server", "*")}, ""},
+		{"a more specific one", []istio.Candidate{of("other", "10.0.0.1")}, "calls for 10.0.0.1 are taken by VirtualService test/other (host 10.0.0.1)"},
+		{"nobody", nil, "no Gateway leads calls for 10.0.0.1 to it"},
+	} {
+		if got := notServed(tc.serving, "test/server", "10.0.0.1"); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestNotBehind(t *testing.T) {
 	pods := []corev1.Pod{{Status: corev1.PodStatus{PodIP: "10.0.0.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}, {IP: "2001:db8::1"}}}}}
 	ep := func(address, pod string) k8s.Endpoint { return k8s.Endpoint{Address: address, Pod: pod} }

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/probe"
 )
@@ -25,21 +26,29 @@ func (x *exposer) serves(ctx context.Context, authority string) error {
 	if err != nil {
 		return err
 	}
-	candidates := routes.Serving(routes.Listeners(x.ingress, x.open.Port), authority)
-	others := []string{}
-	for _, c := range candidates {
-		vs := c.VirtualService
-		if vs.Namespace == x.exposure.Namespace && vs.Name == x.exposure.WorkloadName {
-			return nil
+	vs := x.exposure.Namespace + "/" + x.exposure.WorkloadName
+	if why := notServed(routes.Serving(routes.Listeners(x.ingress, x.open.Port), authority), vs, authority); why != "" {
+		return &k8s.NotReadyError{Subject: "VirtualService " + vs, Cause: why,
+			Hint: "Everything was written. Expose under a host of its own: --host NAME"}
+	}
+	return nil
+}
+
+// notServed is why none of those that serve the authority is the VirtualService,
+// namespace/name, or "".
+func notServed(serving []istio.Candidate, vs, authority string) string {
+	var others []string
+	for _, c := range serving {
+		name := c.VirtualService.Namespace + "/" + c.VirtualService.Name
+		if name == vs {
+			return ""
 		}
-		others = append(others, fmt.Sprintf("VirtualService %s/%s (host %s)", vs.Namespace, vs.Name, c.Host))
+		others = append(others, fmt.Sprintf("VirtualService %s (host %s)", name, c.Host))
 	}
-	cause := "no Gateway leads calls for " + authority + " to it"
-	if len(others) > 0 {
-		cause = "calls for " + authority + " are taken by " + strings.Join(others, " and ")
+	if len(others) == 0 {
+		return "no Gateway leads calls for " + authority + " to it"
 	}
-	return &k8s.NotReadyError{Subject: "VirtualService " + x.exposure.Namespace + "/" + x.exposure.WorkloadName, Cause: cause,
-		Hint: "Everything was written. Expose under a host of its own: --host NAME"}
+	return "calls for " + authority + " are taken by " + strings.Join(others, " and ")
 }
 
 // behind lists the ready endpoints of the Service that the route leads to.

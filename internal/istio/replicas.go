@@ -12,11 +12,11 @@ import (
 	"grpcmesh/internal/k8s"
 )
 
-// Replicas lists the gateway's ready pods as they are now: they come and go
-// while a run waits.
-func (m *Mesh) Replicas(ctx context.Context, in Ingress) ([]corev1.Pod, error) {
+// Replicas lists the ready pods of the ingress that a Gateway with the selector
+// is for, as they are now: they come and go while a run waits.
+func (m *Mesh) Replicas(ctx context.Context, in Ingress, selector map[string]string) ([]corev1.Pod, error) {
 	list, err := m.core.CoreV1().Pods(in.Namespace).List(ctx,
-		metav1.ListOptions{LabelSelector: labels.SelectorFromSet(in.Selector).String()})
+		metav1.ListOptions{LabelSelector: labels.SelectorFromSet(selector).String()})
 	if err != nil {
 		return nil, fmt.Errorf("listing the pods of gateway %s: %w", in, err)
 	}

@@ -37,7 +37,7 @@ type Expose struct {
 // Injection is how the workload's pods get their sidecar.
 type Injection struct {
 	Label     string   `json:"label"`
-	Rehearsed bool     `json:"rehearsed"`
+	Rehearsed bool     `json:"rehearsed"`         // false also where nothing was to be tried: every pod has its sidecar
 	Touches   []string `json:"touches,omitempty"` // other workloads that the label will reach at their next restart
 }
 
