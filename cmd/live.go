@@ -77,7 +77,7 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 	if x.o.intent.MatchService != "" {
 		l.path = "/" + x.o.intent.MatchService + "/" + noMethod
 	}
-	if err := x.serves(ctx, l.authority); err != nil {
+	if err := x.serves(ctx, l.authority, l.path); err != nil {
 		return nil, err
 	}
 	if wrote {

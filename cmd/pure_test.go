@@ -450,6 +450,19 @@ func TestNotServed(t *testing.T) {
 	}
 }
 
+func TestTakenFrom(t *testing.T) {
+	table := targetOf(t, "match: [{uri: {prefix: /a.B/}}]").table
+	for _, tc := range []struct{ vs, path, want string }{
+		{"test/server", "/a.B/Get", ""},
+		{"test/server", "/c.D/Get", ""}, // nobody's: the calls will tell
+		{"test/cart", "/a.B/Get", "calls to /a.B/Get of a are taken by VirtualService test/server"},
+	} {
+		if got := takenFrom(table, tc.vs, istio.Call{Path: tc.path, Authority: "a"}); got != tc.want {
+			t.Errorf("%s of %s: %q, want %q", tc.path, tc.vs, got, tc.want)
+		}
+	}
+}
+
 func TestNotBehind(t *testing.T) {
 	pods := []corev1.Pod{{Status: corev1.PodStatus{PodIP: "10.0.0.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}, {IP: "2001:db8::1"}}}}}
 	ep := func(address, pod string) k8s.Endpoint { return k8s.Endpoint{Address: address, Pod: pod} }

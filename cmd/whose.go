@@ -20,14 +20,20 @@ import (
 )
 
 // serves says whether calls to the authority are the exposure's at all: a
-// VirtualService of a more specific host would have them instead.
-func (x *exposer) serves(ctx context.Context, authority string) error {
+// VirtualService of a more specific host, or one that stands before it, would
+// have them instead.
+func (x *exposer) serves(ctx context.Context, authority, path string) error {
 	routes, err := x.mesh.Routes(ctx)
 	if err != nil {
 		return err
 	}
 	vs := x.exposure.Namespace + "/" + x.exposure.WorkloadName
-	if why := notServed(routes.Serving(routes.Listeners(x.ingress, x.open.Port), authority), vs, authority); why != "" {
+	serving := routes.Serving(routes.Listeners(x.ingress, x.open.Port), authority)
+	why := notServed(serving, vs, authority)
+	if why == "" {
+		why = takenFrom(routes.Table(serving[0].Listener, serving), vs, istio.Call{Path: path, Authority: authority})
+	}
+	if why != "" {
 		return &k8s.NotReadyError{Subject: "VirtualService " + vs, Cause: why,
 			Hint: "Everything was written. Expose under a host of its own: --host NAME"}
 	}
@@ -49,6 +55,16 @@ func notServed(serving []istio.Candidate, vs, authority string) string {
 		return "no Gateway leads calls for " + authority + " to it"
 	}
 	return "calls for " + authority + " are taken by " + strings.Join(others, " and ")
+}
+
+// takenFrom is why calls of the path do not come to the VirtualService, though
+// it serves their host, or "".
+func takenFrom(table istio.Table, vs string, call istio.Call) string {
+	taken := table.Take(call)
+	if name := taken.Entry.VirtualService; taken.OK && taken.Unsure == "" && name.Namespace+"/"+name.Name != vs {
+		return fmt.Sprintf("calls to %s of %s are taken by %s", call.Path, call.Authority, taken.Entry)
+	}
+	return ""
 }
 
 // behind lists the ready endpoints of the Service that the route leads to.
