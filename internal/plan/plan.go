@@ -124,12 +124,12 @@ func Build(steps []Step) (Plan, error) {
 			if other := s.Live.Labels[manifest.WorkloadLabel]; s.Want.Kind != "Namespace" && s.Dry.Labels[manifest.WorkloadLabel] != other {
 				return Plan{}, &ConflictError{ID: c.ID, Reason: "grpcmesh made it for another workload (" + other + ")"}
 			}
-		case len(beyondOwnLabels(c.Diff)) == 0:
+		case len(beyondOwnMarks(c.Diff)) == 0:
 			c.Action, c.Diff, c.Reason = Reuse, nil, "not made by grpcmesh, already as wanted"
 		default:
 			return Plan{}, &ConflictError{
 				ID:     c.ID,
-				Reason: "it exists and was not made by grpcmesh; it differs in " + paths(beyondOwnLabels(c.Diff)),
+				Reason: "it exists and was not made by grpcmesh; it differs in " + paths(beyondOwnMarks(c.Diff)),
 				Hint:   "Nothing was written. Delete or rename that object, or expose under other names.",
 			}
 		}
@@ -138,11 +138,14 @@ func Build(steps []Step) (Plan, error) {
 	return p, nil
 }
 
-// beyondOwnLabels leaves out the differences that only say who made the object.
-func beyondOwnLabels(fields []Field) []Field {
+// beyondOwnMarks leaves out the differences that only say who made the object,
+// and for which port.
+func beyondOwnMarks(fields []Field) []Field {
 	var rest []Field
 	for _, f := range fields {
-		if f.Path == "metadata.labels."+manifest.ManagedBy || f.Path == "metadata.labels."+manifest.WorkloadLabel || f.Path == "metadata.labels" {
+		switch f.Path {
+		case "metadata.labels." + manifest.ManagedBy, "metadata.labels." + manifest.WorkloadLabel, "metadata.labels",
+			"metadata.annotations." + manifest.PortAnnotation, "metadata.annotations":
 			continue
 		}
 		rest = append(rest, f)
