@@ -60,7 +60,7 @@ func ExitCode(err error) int {
 		var s SignalError
 		errors.As(err, &s)
 		return 128 + int(s.Signal)
-	case is(new(usageError)), is(new(*manifest.InvalidError)), is(new(*manifest.TargetError)):
+	case is(new(usageError)), is(new(*manifest.FileError)), is(new(*manifest.InvalidError)), is(new(*manifest.TargetError)):
 		return exitUsage
 	case is(new(deniedError)), anyOf(err, apierrors.IsUnauthorized), anyOf(err, apierrors.IsForbidden):
 		return exitDenied

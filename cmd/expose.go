@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,6 @@ import (
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
-	"grpcmesh/internal/plan"
 	"grpcmesh/internal/report"
 )
 
@@ -24,12 +24,16 @@ type exposeOptions struct {
 	called called
 	intent manifest.Intent
 
-	podLabels map[string]string
-	wait      bool
-	timeout   time.Duration
-	yes       bool
-	output    string
-	dryRun    string
+	files    []string // Intents are read from these,
+	all      bool     // or made for every workload of the namespace,
+	selector string   // or for those with these labels
+	wait     bool
+	timeout  time.Duration
+	yes      bool
+	output   string
+	dryRun   string
+
+	printing sync.Mutex // several exposures report at once
 }
 
 func newExpose(streams IO, flags *k8s.Flags) *cobra.Command {
@@ -52,6 +56,12 @@ that was cut short is completed by running it again.`,
   # Only one gRPC service of it, so that others can share the host
   grpcmesh expose server -n test --match-service helloworld.Greeter
 
+  # Several, each under its own host name, as a file says
+  grpcmesh expose -f exposures.yaml
+
+  # Whatever speaks gRPC in a namespace
+  grpcmesh expose -n test --all --host '{workload}.example.com'
+
   # See what would be done, by a dry run on the server
   grpcmesh expose -n test --dry-run=server
 
@@ -64,18 +74,24 @@ that was cut short is completed by running it again.`,
 			if len(args) == 1 {
 				o.intent.Workload = args[0]
 			}
+			if err := o.oneSource(c); err != nil {
+				return err
+			}
 			return o.run(c.Context())
 		},
 	}
 	fs := c.Flags()
+	fs.StringArrayVarP(&o.files, "filename", "f", nil, "Read what to expose from a `FILE` (docs/exposure.schema.json; '-' is stdin).")
+	fs.BoolVar(&o.all, "all", false, "Expose every workload of the namespace that speaks gRPC.")
+	fs.StringVarP(&o.selector, "selector", "l", "", "Expose every workload of the namespace with these labels that speaks gRPC.")
 	fs.IntVar(&o.intent.Port, "port", manifest.DefaultPort, "Port of the Service to create.")
 	fs.IntVar(&o.intent.TargetPort, "target-port", 0, "Port that the app listens on. 0: as declared, or found by asking a pod.")
-	fs.StringVar(&o.intent.Host, "host", "*", "Host name that the route serves; '*' is any.")
+	fs.StringVar(&o.intent.Host, "host", "*", "Host name that the route serves; '*' is any. {workload} and {namespace} are filled in.")
 	fs.StringVar(&o.intent.MatchService, "match-service", "", "Route only this gRPC service, by its full name (pkg.Service).")
 	fs.IntVar(&o.intent.GatewayPort, "gateway-port", 0, "Port of the gateway. 0: the Service's port if the gateway opens it, else 80.")
 	fs.StringToStringVar(&o.intent.GatewaySelector, "gateway-selector", nil, "Labels of the gateway's pods, where there are several gateways (key=value,...).")
 	fs.StringVar(&o.intent.Revision, "revision", "", "Revision of the mesh, where several are live.")
-	fs.StringToStringVar(&o.podLabels, "pod-labels", nil, "Labels of the workload's pods; only needed by --dry-run=client, which asks no cluster.")
+	fs.StringToStringVar(&o.intent.PodLabels, "pod-labels", nil, "Labels of the workload's pods; only needed by --dry-run=client, which asks no cluster.")
 	fs.BoolVar(&o.wait, "wait", true, "Wait until calls come through.")
 	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait in all.")
 	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
@@ -101,17 +117,19 @@ func (o *exposeOptions) validate() error {
 	return nil
 }
 
-// run is the whole way: intent, world, plan, apply, restart, wait, report.
+// run is the whole way: intents, world, plans, apply, restart, wait, report.
+// Everything is found out and dry-run before the first write.
 func (o *exposeOptions) run(ctx context.Context) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	if o.dryRun == "client" {
-		return o.render()
-	}
 	o.intent.Namespace = o.flags.Namespace()
-	if err := o.intent.Validate(); err != nil {
+	intents, err := o.given()
+	if err != nil {
 		return err
+	}
+	if o.dryRun == "client" {
+		return o.render(intents)
 	}
 	cluster, err := o.flags.Connect(userAgent())
 	if err != nil {
@@ -124,71 +142,67 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 
-	x, err := o.resolve(ctx, cluster, mesh)
+	xs, err := o.resolve(ctx, cluster, mesh, intents)
 	if err != nil {
 		return outOfTime(err, o.timeout)
 	}
-	p, err := x.plan(ctx)
-	if err != nil {
+	if err := xs.plan(ctx); err != nil {
 		return outOfTime(err, o.timeout)
 	}
-	if err := o.consent(ctx, x); err != nil {
-		return err
+	for _, x := range xs {
+		if err := o.consent(ctx, x); err != nil {
+			return err
+		}
 	}
-	doc := x.document(o.dryRun)
 	if o.dryRun == "server" {
-		for _, c := range p.Changes {
-			o.change(doc, c)
+		for _, x := range xs {
+			for _, c := range x.planned.Changes {
+				x.change(c)
+			}
 		}
-		return o.print(doc)
+		return o.print(xs)
 	}
-	if err := k8s.Carry(ctx, x.appliers, p, func(c plan.Change) { o.change(doc, c) }); err != nil {
-		return o.cutShort(doc, err)
+	if err := xs.carryOut(ctx); err != nil {
+		return o.cutShort(xs, err)
 	}
-	wrote := p.Writes() > 0
-	if restarted, err := x.restart(ctx); err != nil {
-		return o.cutShort(doc, err)
-	} else if restarted {
-		wrote = true
-		o.change(doc, x.restartChange())
-	}
-	if o.wait {
-		if doc.Live, err = x.awaitLive(ctx, wrote); err != nil {
-			return o.cutShort(doc, err)
-		}
-	}
-	return o.print(doc)
-}
-
-// change notes one change, and in text prints it at once: who watches sees
-// each thing as it is done.
-func (o *exposeOptions) change(doc *report.Expose, c plan.Change) {
-	line := report.ChangeOf(c)
-	doc.Changes = append(doc.Changes, line)
-	if o.output == "text" {
-		_, _ = fmt.Fprintln(o.Out, line.Line(doc.DryRun))
-	}
+	return o.print(xs)
 }
 
 // cutShort says what had been done when the run failed.
-func (o *exposeOptions) cutShort(doc *report.Expose, err error) error {
+func (o *exposeOptions) cutShort(xs batch, err error) error {
 	err = outOfTime(err, o.timeout)
-	if o.output == "text" || len(doc.Changes) == 0 {
+	if o.output == "text" || !slices.ContainsFunc(xs, func(x *exposer) bool { return len(x.doc.Changes) > 0 }) {
 		return err
 	}
-	return errors.Join(err, o.print(doc))
+	return errors.Join(err, o.print(xs))
 }
 
-func (o *exposeOptions) print(doc *report.Expose) error {
+// many says whether the run was asked for several exposures, however many they
+// came to.
+func (o *exposeOptions) many() bool { return len(o.files) > 0 || o.all || o.selector != "" }
+
+func (o *exposeOptions) print(xs batch) error {
+	var doc any
+	if o.many() {
+		doc = xs.document()
+	} else {
+		doc = xs[0].doc
+	}
 	switch o.output {
 	case "json":
 		return report.JSON(o.Out, doc)
 	case "yaml":
 		return report.YAML(o.Out, doc)
-	case "name":
-		return doc.Names(o.Out)
 	}
-	return doc.Tail(o.Out)
+	var errs []error
+	for _, x := range xs {
+		if o.output == "name" {
+			errs = append(errs, x.doc.Names(o.Out))
+		} else {
+			errs = append(errs, x.doc.Tail(o.Out))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // say prints a word on what is being found out or waited for.

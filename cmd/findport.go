@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ func (x *exposer) findPort(ctx context.Context) error {
 }
 
 func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) error {
-	if p := x.o.intent.TargetPort; p != 0 {
+	if p := x.intent.TargetPort; p != 0 {
 		x.port = k8s.PortFound{Port: p, How: "--target-port"}
 		return nil
 	}
@@ -47,14 +48,24 @@ func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) err
 	}
 	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return k8s.Ready(&p) })
 	if i < 0 {
-		return &manifest.TargetError{
+		return noPortError{&manifest.TargetError{
 			What: fmt.Sprintf("%s declares no gRPC port, and it has no ready pod that could be asked", x.workload),
-			Hint: "Say which port the app listens on: --target-port"}
+			Hint: "Say which port the app listens on: --target-port"}}
 	}
 	var tried []string
 	x.port, err = x.cluster.TryPorts(ctx, &pods[i], probe.SpeaksGRPC, func(port int, result string) {
 		tried = append(tried, fmt.Sprintf("%d %s", port, result))
 	})
 	x.o.say("           no port is declared; asked pod %s: %s", pods[i].Name, strings.Join(tried, ", "))
+	var none *manifest.TargetError
+	if errors.As(err, &none) && len(none.Candidates) == 0 {
+		return noPortError{none}
+	}
 	return err
 }
+
+// noPortError says that a workload is not known to speak gRPC on any port.
+type noPortError struct{ *manifest.TargetError }
+
+// Unwrap gives the reason.
+func (e noPortError) Unwrap() error { return e.TargetError }

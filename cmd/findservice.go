@@ -30,8 +30,8 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 	x.exposure = manifest.Exposure{
 		Namespace: x.workload.Namespace, NamespaceUID: x.namespace.UID,
 		WorkloadKind: x.workload.Kind, WorkloadName: x.workload.Name,
-		Selector: x.workload.PodLabels(), Port: x.o.intent.Port, TargetPort: x.port.Port,
-		Host: x.o.intent.Host, MatchService: x.o.intent.MatchService,
+		Selector: x.workload.PodLabels(), Port: x.intent.Port, TargetPort: x.port.Port,
+		Host: x.intent.Host, MatchService: x.intent.MatchService,
 	}
 	mine := func(svc corev1.Service) bool {
 		return manifest.OwnedBy(svc.Labels, x.workload.Kind, x.workload.Name)

@@ -74,8 +74,8 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 		return nil, nil //nolint:nilnil // there is nothing to report on
 	}
 	l := &liveCheck{x: x, path: noPath, authority: x.authority()}
-	if x.o.intent.MatchService != "" {
-		l.path = "/" + x.o.intent.MatchService + "/" + noMethod
+	if x.intent.MatchService != "" {
+		l.path = "/" + x.intent.MatchService + "/" + noMethod
 	}
 	if err := x.serves(ctx, l.authority, l.path); err != nil {
 		return nil, err

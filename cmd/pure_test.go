@@ -317,7 +317,8 @@ func TestChooseTarget(t *testing.T) {
 func exposing() *exposer {
 	var err strings.Builder
 	return &exposer{
-		o:         &exposeOptions{IO: IO{In: strings.NewReader(""), Err: &err}, called: called{program: "grpcmesh"}, intent: manifest.Intent{Port: 8000, Host: "*"}, dryRun: "none"},
+		o:         &exposeOptions{IO: IO{In: strings.NewReader(""), Err: &err}, called: called{program: "grpcmesh"}, dryRun: "none"},
+		intent:    manifest.Intent{Port: 8000, Host: "*"},
 		namespace: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "test", UID: "ns"}},
 		workload: k8s.Workload{Kind: "Deployment", Namespace: "test", Name: "server", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "server"}},
 			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "rpc", ContainerPort: 50051}}}}}}},

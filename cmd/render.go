@@ -1,7 +1,9 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,67 +13,99 @@ import (
 	"grpcmesh/internal/report"
 )
 
-// render is expose's --dry-run=client: the objects of an Intent that leaves
+// render is expose's --dry-run=client: the objects of Intents that leave
 // nothing to find out, without a connection to anything. What is left open is
 // a usage error that names it.
-func (o *exposeOptions) render() error {
-	o.intent.Namespace = o.flags.Namespace()
-	if err := o.intent.Validate(); err != nil {
-		return err
+func (o *exposeOptions) render(intents []manifest.Intent) error {
+	if o.all || o.selector != "" {
+		return usageError{errors.New("--dry-run=client asks no cluster, so it can't know the workloads: name them, or use --dry-run=server")}
 	}
+	var all []manifest.Exposure
+	servers := map[string][]manifest.Server{} // by namespace: its exposures share a Gateway
+	for _, intent := range intents {
+		e, err := o.complete(intent)
+		if err != nil {
+			return err
+		}
+		servers[e.Namespace] = manifest.MergeServers(servers[e.Namespace], e.GatewayPort, e.Host)
+		all = append(all, e)
+	}
+	var objects []manifest.Object
+	seen := map[manifest.ID]bool{}
+	for _, e := range all {
+		e.Servers = servers[e.Namespace]
+		for _, obj := range e.Objects() {
+			if !seen[obj.ID] {
+				objects = append(objects, obj)
+			}
+			seen[obj.ID] = true
+		}
+	}
+	return o.printObjects(objects, all)
+}
+
+// complete makes an Exposure of an Intent that leaves nothing open.
+func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 	var missing []string
 	need := func(ok bool, what string) {
 		if !ok {
 			missing = append(missing, what)
 		}
 	}
-	need(o.intent.Workload != "", "WORKLOAD")
-	need(o.intent.TargetPort != 0, "--target-port")
-	need(len(o.podLabels) > 0, "--pod-labels")
-	need(len(o.intent.GatewaySelector) > 0, "--gateway-selector")
+	need(i.Workload != "", "WORKLOAD")
+	need(i.TargetPort != 0, "--target-port")
+	need(len(i.PodLabels) > 0, "--pod-labels")
+	need(len(i.GatewaySelector) > 0, "--gateway-selector")
 	if len(missing) > 0 {
-		return usageError{fmt.Errorf("--dry-run=client asks no cluster, so it must be told: %s", strings.Join(missing, ", "))}
+		what := "it must be told"
+		if o.many() {
+			what = i.Namespace + "/" + i.Workload + " must say"
+			for n, m := range missing {
+				missing[n] = manifest.FieldOf(m)
+			}
+		}
+		return manifest.Exposure{}, usageError{fmt.Errorf("--dry-run=client asks no cluster, so %s: %s", what, strings.Join(missing, ", "))}
 	}
-	if err := manifest.ValidLabels("--pod-labels", o.podLabels); err != nil {
-		return err
-	}
-	kind, name, err := manifest.ParseWorkload(o.intent.Workload)
+	kind, name, err := manifest.ParseWorkload(i.Workload)
 	if err != nil {
-		return err
+		return manifest.Exposure{}, err
 	}
 	if kind == "" {
 		kind = "Deployment"
 	}
-	port := o.intent.GatewayPort
+	port := i.GatewayPort
 	if port == 0 {
-		port = o.intent.Port
+		port = i.Port
 	}
 	if why := (istio.IngressPort{Port: port}).CannotServe(); why != "" {
-		return &manifest.InvalidError{Field: "--gateway-port", Value: strconv.Itoa(port), Reason: "can't be the gateway's: " + why}
+		return manifest.Exposure{}, &manifest.InvalidError{Field: "--gateway-port", Value: strconv.Itoa(port), Reason: "can't be the gateway's: " + why}
 	}
+	i.Host = manifest.HostFor(i.Host, name, i.Namespace)
 	e := manifest.Exposure{
-		Namespace: o.intent.Namespace, WorkloadKind: kind, WorkloadName: name,
-		Selector: o.podLabels, Port: o.intent.Port, TargetPort: o.intent.TargetPort,
-		GatewaySelector: o.intent.GatewaySelector,
-		GatewayPort:     port,
-		Servers:         manifest.MergeServers(nil, port, o.intent.Host),
-		Host:            o.intent.Host, MatchService: o.intent.MatchService,
-	}
-	if err := e.Validate(); err != nil {
-		return err
+		Namespace: i.Namespace, WorkloadKind: kind, WorkloadName: name,
+		Selector: i.PodLabels, Port: i.Port, TargetPort: i.TargetPort,
+		GatewaySelector: i.GatewaySelector, GatewayPort: port,
+		Host: i.Host, MatchService: i.MatchService,
 	}
 	// Which label injects depends on the cluster's mesh: the wrong one would keep
 	// sidecars away, so none is guessed.
-	if rev := o.intent.Revision; rev != "" {
-		e.InjectLabel = map[string]string{"istio.io/rev": rev}
+	if i.Revision != "" {
+		e.InjectLabel = map[string]string{"istio.io/rev": i.Revision}
 	} else {
 		o.say("note: the namespace's label for injection is not among these objects, as it depends on the mesh.\n"+
 			"With --revision REV it is: istio.io/rev=REV. Else, for Istio's default: kubectl label namespace %s istio-injection=enabled", e.Namespace)
 	}
+	if err := i.Validate(); err != nil {
+		return e, err
+	}
+	return e, e.Validate()
+}
+
+func (o *exposeOptions) printObjects(objs []manifest.Object, all []manifest.Exposure) error {
 	switch o.output {
 	case "json", "yaml":
 		var objects []any
-		for _, obj := range e.Objects() {
+		for _, obj := range objs {
 			objects = append(objects, obj.Apply)
 		}
 		if o.output == "json" {
@@ -79,11 +113,13 @@ func (o *exposeOptions) render() error {
 		}
 		return report.YAMLStream(o.Out, objects)
 	}
-	doc := &report.Expose{DryRun: "client", Host: o.intent.Host, Workload: kind + "/" + name}
-	for _, obj := range e.Objects() {
+	doc := &report.Expose{DryRun: "client", Host: all[0].Host, Workload: all[0].WorkloadKind + "/" + all[0].WorkloadName}
+	for _, obj := range objs {
 		c := report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Create})
 		if obj.Kind == "Namespace" { // it is there already, with the workload in it
-			c = report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Update, Reason: "label istio.io/rev=" + o.intent.Revision})
+			c = report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Update, Reason: "label istio.io/rev=" + all[slices.IndexFunc(all, func(e manifest.Exposure) bool {
+				return e.Namespace == obj.Name && e.InjectLabel != nil
+			})].InjectLabel["istio.io/rev"]})
 		}
 		doc.Changes = append(doc.Changes, c)
 		if o.output == "text" {
@@ -92,5 +128,8 @@ func (o *exposeOptions) render() error {
 			}
 		}
 	}
-	return o.print(doc)
+	if o.output == "name" {
+		return doc.Names(o.Out)
+	}
+	return doc.Tail(o.Out)
 }

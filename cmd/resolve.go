@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -22,6 +21,8 @@ import (
 // means.
 type exposer struct {
 	o         *exposeOptions
+	intent    manifest.Intent
+	before    batch // exposures of the same run that come first
 	cluster   *k8s.Cluster
 	mesh      *istio.Mesh
 	appliers  k8s.Appliers
@@ -39,26 +40,32 @@ type exposer struct {
 	shared    bool   // other VirtualServices serve the host too
 	exposure  manifest.Exposure
 	warnings  []string
+	planned   plan.Plan
+	doc       *report.Expose
+}
+
+func newExposer(o *exposeOptions, cluster *k8s.Cluster, mesh *istio.Mesh, intent manifest.Intent, before batch) *exposer {
+	return &exposer{o: o, intent: intent, before: before, cluster: cluster, mesh: mesh, appliers: k8s.Appliers{
+		"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh,
+	}}
 }
 
 // resolve answers every question that the Intent leaves open, from the cluster,
 // and rehearses. It writes nothing.
-func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh) (*exposer, error) {
-	x := &exposer{o: o, cluster: cluster, mesh: mesh, appliers: k8s.Appliers{
-		"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh,
-	}}
+func (x *exposer) resolve(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		x.findNamespace, x.findWorkload, x.findPort, x.findInjection, x.findGateway, x.findRoute,
 	} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return x, nil
+	x.doc = x.document(x.o.dryRun)
+	return nil
 }
 
 func (x *exposer) findNamespace(ctx context.Context) error {
-	name := x.o.intent.Namespace
+	name := x.intent.Namespace
 	ns, err := x.cluster.Core.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return &manifest.TargetError{What: "no namespace " + name + " in this cluster",
@@ -83,12 +90,12 @@ func (x *exposer) findNamespace(ctx context.Context) error {
 }
 
 func (x *exposer) findWorkload(ctx context.Context) error {
-	name := x.o.intent.Namespace
+	name := x.intent.Namespace
 	all, err := x.cluster.Workloads(ctx, name)
 	if err != nil {
 		return err
 	}
-	if x.workload, err = k8s.Choose(all, name, x.o.intent.Workload); err != nil {
+	if x.workload, err = k8s.Choose(all, name, x.intent.Workload); err != nil {
 		return err
 	}
 	for _, w := range all {
@@ -101,6 +108,10 @@ func (x *exposer) findWorkload(ctx context.Context) error {
 		return err
 	}
 	x.o.say("workload   %s, %s", x.workload, plural(x.pods, "pod"))
+	x.intent.Host = manifest.HostFor(x.intent.Host, x.workload.Name, name)
+	if err := x.intent.Validate(); err != nil {
+		return err
+	}
 	return x.restartable()
 }
 
@@ -152,7 +163,7 @@ func (x *exposer) gap() string {
 }
 
 func (x *exposer) findInjection(ctx context.Context) error {
-	inj, err := istio.DecideInjection(x.injectors, x.namespace, x.workload.Template, x.o.intent.Revision)
+	inj, err := istio.DecideInjection(x.injectors, x.namespace, x.workload.Template, x.intent.Revision)
 	if err != nil {
 		return err
 	}
@@ -193,79 +204,19 @@ func (x *exposer) rehearse(ctx context.Context, inj istio.Injection) (string, er
 	return "rehearsed: a pod gets its sidecar", nil
 }
 
-func (x *exposer) findGateway(ctx context.Context) error {
-	all, err := x.mesh.AllIngresses(ctx)
+// plan asks the server for a dry run of the objects and decides what to write.
+func (x *exposer) plan(ctx context.Context, objs []manifest.Object) error {
+	steps, err := k8s.Propose(ctx, x.appliers, objs)
 	if err != nil {
 		return err
 	}
-	asked := x.o.intent.GatewaySelector
-	var alike []istio.Ingress
-	if x.ingress, alike, err = istio.ChooseIngress(all, asked, x.o.intent.GatewayPort, x.exposure.Port); err != nil {
+	if x.planned, err = plan.Build(steps); err != nil {
 		return err
-	}
-	if x.open, err = istio.ChoosePort(x.ingress, x.o.intent.GatewayPort, x.exposure.Port); err != nil {
-		return err
-	}
-	if x.node, err = x.mesh.NodeAddress(ctx, x.ingress, x.open); err != nil {
-		return err
-	}
-	// Labels that were asked for may tell its pods from another gateway's.
-	x.exposure.GatewaySelector, x.exposure.GatewayPort = maps.Clone(x.ingress.Selector), x.open.Port
-	maps.Copy(x.exposure.GatewaySelector, asked)
-	x.o.say("gateway    %s, port %d, %s", x.ingress, x.open.Port, plural(len(x.ingress.Pods), "replica"))
-	for _, in := range alike {
-		at := ""
-		if len(in.Addresses) > 0 {
-			at = ", at " + strings.Join(in.Addresses, " and ")
-		}
-		x.o.say("           Service %s leads to the same pods and would do as well; what is exposed is reached through it too%s", in, at)
-	}
-	return nil
-}
-
-func (x *exposer) findRoute(ctx context.Context) error {
-	routes, err := x.mesh.Routes(ctx)
-	if err != nil {
-		return err
-	}
-	e := &x.exposure
-	have, foreign, err := routes.OwnGateway(e.Namespace, x.ingress)
-	if err != nil {
-		return err
-	}
-	e.Servers = have
-	covered := istio.Covers(have, e.Namespace, x.open.Port, e.Host)
-	e.ReuseGateway = foreign && covered
-	if !covered {
-		e.Servers = manifest.MergeServers(have, x.open.Port, e.Host)
-	}
-	if foreign && !covered {
-		return nil // it can't be as wanted, which the plan says better than what it would bring about
-	}
-	if err := routes.Clash(x.ingress, x.open.Port, *e); err != nil {
-		return err
-	}
-	x.shared = routes.Shared(x.ingress, x.open.Port, *e)
-	if e.ReuseGateway {
-		x.o.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
-	}
-	return nil
-}
-
-// plan asks the server for a dry run of everything and decides what to write.
-func (x *exposer) plan(ctx context.Context) (plan.Plan, error) {
-	steps, err := k8s.Propose(ctx, x.appliers, x.exposure.Objects())
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	p, err := plan.Build(steps)
-	if err != nil {
-		return plan.Plan{}, err
 	}
 	if x.o.dryRun == "server" && x.lacking > 0 {
-		p.Changes = append(p.Changes, x.restartChange())
+		x.planned.Changes = append(x.planned.Changes, x.restartChange())
 	}
-	return p, nil
+	return nil
 }
 
 // restart restarts the workload if its newest pods lack the sidecar, judged
@@ -294,5 +245,8 @@ func (x *exposer) restartChange() plan.Change {
 func (x *exposer) warn(format string, args ...any) {
 	w := fmt.Sprintf(format, args...)
 	x.warnings = append(x.warnings, w)
+	if x.doc != nil {
+		x.doc.Warnings = x.warnings
+	}
 	x.o.say("warning    %s", w)
 }

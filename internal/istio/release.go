@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	netac "istio.io/client-go/pkg/applyconfiguration/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -68,4 +70,25 @@ func (r Routes) Release(gw *clientnet.Gateway, gone string) (servers []manifest.
 		}
 	}
 	return servers, users
+}
+
+// With is what the routes will be once the objects are applied.
+func (r Routes) With(objs []manifest.Object) Routes {
+	r.Gateways, r.VirtualServices = slices.Clone(r.Gateways), slices.Clone(r.VirtualServices)
+	for _, obj := range objs {
+		meta := metav1.ObjectMeta{Namespace: obj.Namespace, Name: obj.Name}
+		switch ac := obj.Apply.(type) {
+		case *netac.GatewayApplyConfiguration:
+			meta.Labels = ac.Labels
+			gw := &clientnet.Gateway{ObjectMeta: meta}
+			ac.Spec.DeepCopyInto(&gw.Spec)
+			r.Gateways = append(slices.DeleteFunc(r.Gateways, func(o *clientnet.Gateway) bool { return o.Namespace == gw.Namespace && o.Name == gw.Name }), gw)
+		case *netac.VirtualServiceApplyConfiguration:
+			meta.Labels, meta.Annotations = ac.Labels, ac.Annotations
+			vs := &clientnet.VirtualService{ObjectMeta: meta}
+			ac.Spec.DeepCopyInto(&vs.Spec)
+			r.VirtualServices = append(slices.DeleteFunc(r.VirtualServices, func(o *clientnet.VirtualService) bool { return o.Namespace == vs.Namespace && o.Name == vs.Name }), vs)
+		}
+	}
+	return r
 }

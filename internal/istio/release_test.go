@@ -49,3 +49,23 @@ func TestRelease(t *testing.T) {
 		}
 	}
 }
+
+// TestWith: what is to be applied stands in for what is there of its name.
+func TestWith(t *testing.T) {
+	e := manifest.Exposure{Namespace: "test", WorkloadKind: "Deployment", WorkloadName: "server", Host: "a.com", Port: 8000, TargetPort: 50051,
+		GatewaySelector: map[string]string{"istio": "ingressgateway"}, GatewayPort: 8000, Servers: []manifest.Server{{Port: 8000, Hosts: []string{"a.com"}}}}
+	before := Routes{Gateways: []*clientnet.Gateway{gateway(t, "test", "grpc", server("istio: old", 80, "'*'")), gateway(t, "shop", "grpc", server("istio: other", 80, "'*'"))},
+		VirtualServices: []*clientnet.VirtualService{service(t, "test", "cart", rules(to("cart", "")))}}
+	after := before.With(e.Objects())
+	if len(before.Gateways) != 2 || len(before.VirtualServices) != 1 {
+		t.Fatal("what is there was altered")
+	}
+	if len(after.Gateways) != 2 || len(after.VirtualServices) != 2 {
+		t.Fatalf("%d Gateways, %d VirtualServices", len(after.Gateways), len(after.VirtualServices))
+	}
+	listeners := after.Listeners(edge(), 8000)
+	serving := after.Serving(listeners, "a.com")
+	if len(serving) != 1 || serving[0].VirtualService.Name != "server" || !manifest.Owned(serving[0].VirtualService.Labels) {
+		t.Errorf("a.com is served by %v", serving)
+	}
+}

@@ -20,6 +20,7 @@ import (
 type Workload struct {
 	Kind, Namespace, Name string
 	UID                   types.UID
+	Labels                map[string]string // its own, not its pods'
 	ResourceVersion       string
 	Selector              *metav1.LabelSelector
 	Template              corev1.PodTemplateSpec
@@ -151,7 +152,7 @@ func scaled(v *intstr.IntOrString, replicas int32, up bool) int32 {
 func workload(kind string, obj metav1.Object, selector *metav1.LabelSelector, template corev1.PodTemplateSpec, replicas *int32) Workload {
 	w := Workload{
 		Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName(),
-		UID: obj.GetUID(), ResourceVersion: obj.GetResourceVersion(),
+		UID: obj.GetUID(), Labels: obj.GetLabels(), ResourceVersion: obj.GetResourceVersion(),
 		Selector: selector, Template: template, Replicas: 1,
 	}
 	if replicas != nil {

@@ -39,6 +39,7 @@ type document struct {
 		GatewayPort     int               `json:"gatewayPort,omitempty"`
 		GatewaySelector map[string]string `json:"gatewaySelector,omitempty"`
 		Revision        string            `json:"revision,omitempty"`
+		PodLabels       map[string]string `json:"podLabels,omitempty"`
 	} `json:"spec"`
 }
 
@@ -75,6 +76,7 @@ func Read(r io.Reader, file, namespace string) ([]Intent, error) {
 		return nil, whole(fmt.Errorf("it is longer than %d MiB", maxFile>>20))
 	}
 	var all []Intent
+	seen := exposed{}
 	docs := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(b)))
 	for n := 1; ; n++ {
 		doc, err := docs.Read()
@@ -88,10 +90,8 @@ func Read(r io.Reader, file, namespace string) ([]Intent, error) {
 			continue
 		}
 		intent, err := readOne(doc, namespace)
-		if err == nil && slices.ContainsFunc(all, func(o Intent) bool {
-			return o.Namespace == intent.Namespace && sameWorkload(o.Workload, intent.Workload)
-		}) {
-			err = &InvalidError{"spec.workload", intent.Workload, "is exposed by an earlier document already"}
+		if err == nil {
+			err = seen.add(intent)
 		}
 		if err != nil {
 			return nil, &FileError{file, n, err}
@@ -104,11 +104,33 @@ func Read(r io.Reader, file, namespace string) ([]Intent, error) {
 	return all, nil
 }
 
-// sameWorkload says whether two names, both valid, may mean one workload.
-func sameWorkload(a, b string) bool {
-	kind, name, _ := ParseWorkload(a)
-	otherKind, otherName, _ := ParseWorkload(b)
-	return name == otherName && (kind == otherKind || kind == "" || otherKind == "")
+// Distinct says whether each Intent is for another workload; an *InvalidError
+// names the first that comes again.
+func Distinct(all []Intent) error {
+	seen := exposed{}
+	for _, i := range all {
+		if err := seen.add(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exposed are the kinds of the workloads by namespace and name; the kind "" may
+// be any.
+type exposed map[[2]string][]string
+
+func (e exposed) add(i Intent) error {
+	kind, name, err := ParseWorkload(i.Workload)
+	if err != nil {
+		return err
+	}
+	key := [2]string{i.Namespace, name}
+	if kinds := e[key]; len(kinds) > 0 && (kind == "" || slices.Contains(kinds, kind) || slices.Contains(kinds, "")) {
+		return &InvalidError{"spec.workload", i.Workload, "is exposed by an earlier document already"}
+	}
+	e[key] = append(e[key], kind)
+	return nil
 }
 
 // empty says whether a document is nothing but blanks and comments.
@@ -139,7 +161,7 @@ func readOne(b []byte, namespace string) (Intent, error) {
 		return Intent{}, &InvalidError{"spec.workload", "", "is missing"}
 	}
 	i := Intent{Namespace: d.Metadata.Namespace, Workload: s.Workload, Port: DefaultPort, TargetPort: s.TargetPort, Host: "*",
-		MatchService: s.MatchService, GatewayPort: s.GatewayPort, GatewaySelector: s.GatewaySelector, Revision: s.Revision}
+		MatchService: s.MatchService, GatewayPort: s.GatewayPort, GatewaySelector: s.GatewaySelector, Revision: s.Revision, PodLabels: s.PodLabels}
 	if i.Namespace == "" {
 		i.Namespace = namespace
 	}
@@ -159,11 +181,15 @@ func readOne(b []byte, namespace string) (Intent, error) {
 	return i, err
 }
 
+// FieldOf is the name in a file of what a flag calls so.
+func FieldOf(flag string) string { return fields()[flag] }
+
 // fields are the names in a file of what flags call otherwise.
 func fields() map[string]string {
 	return map[string]string{
 		"WORKLOAD": "spec.workload", "--namespace": "metadata.namespace", "--port": "spec.port", "--target-port": "spec.targetPort",
 		"--host": "spec.host", "--match-service": "spec.matchService", "--gateway-port": "spec.gatewayPort",
 		"--gateway-selector": "spec.gatewaySelector", "--revision": "spec.revision",
+		"--pod-labels": "spec.podLabels",
 	}
 }

@@ -28,6 +28,7 @@ spec:
   gatewayPort: 80
   gatewaySelector: {istio: edge}
   revision: canary
+  podLabels: {app: cart}
 ---
 # the rest is found out
 {"apiVersion": "grpcmesh.dev/v1alpha1", "kind": "Exposure", "spec": {"workload": "orders"}}
@@ -41,7 +42,7 @@ func TestRead(t *testing.T) {
 	}
 	want := []Intent{
 		{Namespace: "shop", Workload: "deployment/cart", Port: 9000, TargetPort: 50051, Host: "cart.example.com", MatchService: "shop.Cart",
-			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Revision: "canary"},
+			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Revision: "canary", PodLabels: map[string]string{"app": "cart"}},
 		{Namespace: "test", Workload: "orders", Port: 8000, Host: "*"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -25,11 +25,17 @@ type Intent struct {
 	Workload        string            // "NAME" or "KIND/NAME"; empty: the only one there
 	Port            int               // the Service's port
 	TargetPort      int               // the port the app listens on; 0: find it
-	Host            string            // the host that the route serves; "*": any
+	Host            string            // the host that the route serves, or a pattern for HostFor; "*": any
 	MatchService    string            // full name of a gRPC service; empty: every call
 	GatewayPort     int               // the gateway's port; 0: choose one that is open
 	GatewaySelector map[string]string // labels of the gateway's pods; nil: find the gateway
 	Revision        string            // the mesh's revision; empty: read it from the injector
+	PodLabels       map[string]string // of the workload's pods; only read where no cluster is asked
+}
+
+// HostFor fills {workload} and {namespace} into a host pattern.
+func HostFor(pattern, workload, namespace string) string {
+	return strings.NewReplacer("{workload}", workload, "{namespace}", namespace).Replace(pattern)
 }
 
 // protoName is a protobuf full name: identifiers joined by dots.
@@ -55,14 +61,17 @@ func (i Intent) Validate() error {
 	if err := validPort("--gateway-port", i.GatewayPort, true); err != nil {
 		return err
 	}
-	if err := validHost(i.Host); err != nil {
+	if err := validHost(HostFor(i.Host, "workload", "namespace")); err != nil {
 		return err
 	}
 	if i.MatchService != "" && !protoName.MatchString(i.MatchService) {
 		return &InvalidError{"--match-service", i.MatchService,
 			"is not the full name of a gRPC service, such as helloworld.Greeter"}
 	}
-	if err := ValidLabels("--gateway-selector", i.GatewaySelector); err != nil {
+	if err := validLabels("--gateway-selector", i.GatewaySelector); err != nil {
+		return err
+	}
+	if err := validLabels("--pod-labels", i.PodLabels); err != nil {
 		return err
 	}
 	if i.Revision != "" {
@@ -104,9 +113,9 @@ func workloadKind(spelling string) string {
 	return ""
 }
 
-// ValidLabels reports the first label that the API server would refuse, as an
+// validLabels reports the first label that the API server would refuse, as an
 // *InvalidError of the flag that gave it.
-func ValidLabels(flag string, labels map[string]string) error {
+func validLabels(flag string, labels map[string]string) error {
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
 		if msgs := slices.Concat(validation.IsQualifiedName(k), validation.IsValidLabelValue(labels[k])); len(msgs) > 0 {
 			return &InvalidError{flag, k + "=" + labels[k], msgs[0]}

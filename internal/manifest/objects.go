@@ -126,7 +126,8 @@ func (e Exposure) labels() map[string]string {
 }
 
 func (e Exposure) service() *coreac.ServiceApplyConfiguration {
-	labels := maps.Clone(e.Selector)
+	labels := map[string]string{}
+	maps.Copy(labels, e.Selector)
 	maps.Copy(labels, e.labels())
 	port := coreac.ServicePort().
 		WithName(PortName).

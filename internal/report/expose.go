@@ -34,6 +34,13 @@ type Expose struct {
 	Warnings   []string   `json:"warnings,omitempty"`
 }
 
+// ExposeList is what a run found and did that was asked for several.
+type ExposeList struct {
+	APIVersion string    `json:"apiVersion"`
+	Kind       string    `json:"kind"` // ExposeReportList
+	Items      []*Expose `json:"items"`
+}
+
 // Injection is how the workload's pods get their sidecar.
 type Injection struct {
 	Label     string   `json:"label"`

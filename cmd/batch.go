@@ -1,0 +1,146 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+	"grpcmesh/internal/report"
+)
+
+// batch is what one run exposes, in order. Exposures of one namespace share its
+// label and its Gateway, and each is checked against those before it.
+type batch []*exposer
+
+// atOnce is how many workloads are restarted and waited for at a time.
+const atOnce = 8
+
+// resolve answers every question that the Intents leave open, from the cluster,
+// and rehearses; what is found wrong with any of them is told at once. It writes
+// nothing.
+func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh, intents []manifest.Intent) (batch, error) {
+	intents, err := o.expand(ctx, cluster, intents)
+	if err != nil {
+		return nil, err
+	}
+	var xs batch
+	var errs []error
+	for _, intent := range intents {
+		if len(intents) > 1 {
+			o.say("%s/%s", intent.Namespace, intent.Workload)
+		}
+		x := newExposer(o, cluster, mesh, intent, xs)
+		err := x.resolve(ctx)
+		switch {
+		case err == nil:
+			xs = append(xs, x)
+		case ctx.Err() != nil:
+			return nil, err
+		case (o.all || o.selector != "") && errors.As(err, new(noPortError)):
+			o.say("           passed by: %s", err)
+		case len(intents) > 1:
+			errs = append(errs, fmt.Errorf("%s/%s: %w", intent.Namespace, intent.Workload, err))
+		default:
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 && len(xs) == 0 {
+		return nil, &manifest.TargetError{What: "no workload of namespace " + o.intent.Namespace + " that was looked at speaks gRPC",
+			Hint: "Where one listens on another port, name it: grpcmesh expose WORKLOAD --target-port PORT"}
+	}
+	// The last of a namespace knows what all of them need of its Gateway.
+	gateway := map[string]*exposer{}
+	for i := len(xs) - 1; i >= 0; i-- {
+		if gateway[xs[i].exposure.Namespace] == nil {
+			gateway[xs[i].exposure.Namespace] = xs[i]
+		}
+		xs[i].exposure.Servers = gateway[xs[i].exposure.Namespace].exposure.Servers
+	}
+	return xs, errors.Join(errs...)
+}
+
+// plan asks the server for a dry run of everything and decides what to write.
+// What several need is written with the first.
+func (xs batch) plan(ctx context.Context) error {
+	seen := map[manifest.ID]bool{}
+	var errs []error
+	for _, x := range xs {
+		var objs []manifest.Object
+		for _, obj := range x.exposure.Objects() {
+			if !seen[obj.ID] {
+				objs = append(objs, obj)
+			}
+			seen[obj.ID] = true
+		}
+		if err := x.plan(ctx, objs); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// carryOut writes the plans, one after another, then restarts and waits for
+// several at a time. What fails for one stops no other.
+func (xs batch) carryOut(ctx context.Context) error {
+	for _, x := range xs {
+		if err := k8s.Carry(ctx, x.appliers, x.planned, x.change); err != nil {
+			return err
+		}
+	}
+	errs := make([]error, len(xs))
+	gate := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, x := range xs {
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			errs[i] = x.bringUp(ctx)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// document is all of them in one.
+func (xs batch) document() *report.ExposeList {
+	list := &report.ExposeList{APIVersion: report.APIVersion, Kind: "ExposeReportList"}
+	for _, x := range xs {
+		list.Items = append(list.Items, x.doc)
+	}
+	return list
+}
+
+// bringUp restarts the workload where that is due, and waits until calls come
+// through.
+func (x *exposer) bringUp(ctx context.Context) error {
+	wrote := x.planned.Writes() > 0
+	restarted, err := x.restart(ctx)
+	if err != nil {
+		return err
+	}
+	if restarted {
+		wrote = true
+		x.change(x.restartChange())
+	}
+	if x.o.wait {
+		x.doc.Live, err = x.awaitLive(ctx, wrote)
+	}
+	return err
+}
+
+// change notes one change, and in text prints it at once: who watches sees
+// each thing as it is done.
+func (x *exposer) change(c plan.Change) {
+	line := report.ChangeOf(c)
+	x.o.printing.Lock()
+	defer x.o.printing.Unlock()
+	x.doc.Changes = append(x.doc.Changes, line)
+	if x.o.output == "text" {
+		_, _ = fmt.Fprintln(x.o.Out, line.Line(x.doc.DryRun))
+	}
+}

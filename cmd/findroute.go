@@ -1,0 +1,72 @@
+package cmd
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/manifest"
+)
+
+func (x *exposer) findGateway(ctx context.Context) error {
+	all, err := x.mesh.AllIngresses(ctx)
+	if err != nil {
+		return err
+	}
+	asked := x.intent.GatewaySelector
+	var alike []istio.Ingress
+	if x.ingress, alike, err = istio.ChooseIngress(all, asked, x.intent.GatewayPort, x.exposure.Port); err != nil {
+		return err
+	}
+	if x.open, err = istio.ChoosePort(x.ingress, x.intent.GatewayPort, x.exposure.Port); err != nil {
+		return err
+	}
+	if x.node, err = x.mesh.NodeAddress(ctx, x.ingress, x.open); err != nil {
+		return err
+	}
+	// Labels that were asked for may tell its pods from another gateway's.
+	x.exposure.GatewaySelector, x.exposure.GatewayPort = maps.Clone(x.ingress.Selector), x.open.Port
+	maps.Copy(x.exposure.GatewaySelector, asked)
+	x.o.say("gateway    %s, port %d, %s", x.ingress, x.open.Port, plural(len(x.ingress.Pods), "replica"))
+	for _, in := range alike {
+		at := ""
+		if len(in.Addresses) > 0 {
+			at = ", at " + strings.Join(in.Addresses, " and ")
+		}
+		x.o.say("           Service %s leads to the same pods and would do as well; what is exposed is reached through it too%s", in, at)
+	}
+	return nil
+}
+
+func (x *exposer) findRoute(ctx context.Context) error {
+	routes, err := x.mesh.Routes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range x.before {
+		routes = routes.With(b.exposure.Objects())
+	}
+	e := &x.exposure
+	have, foreign, err := routes.OwnGateway(e.Namespace, x.ingress)
+	if err != nil {
+		return err
+	}
+	e.Servers = have
+	covered := istio.Covers(have, e.Namespace, x.open.Port, e.Host)
+	e.ReuseGateway = foreign && covered
+	if !covered {
+		e.Servers = manifest.MergeServers(have, x.open.Port, e.Host)
+	}
+	if foreign && !covered {
+		return nil // it can't be as wanted, which the plan says better than what it would bring about
+	}
+	if err := routes.Clash(x.ingress, x.open.Port, *e); err != nil {
+		return err
+	}
+	x.shared = routes.Shared(x.ingress, x.open.Port, *e)
+	if e.ReuseGateway {
+		x.o.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
+	}
+	return nil
+}

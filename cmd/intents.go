@@ -1,0 +1,123 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+)
+
+// oneSource refuses Intents from two places: what a file says, flags do not say
+// as well, and of --all and a workload's name one is meant.
+func (o *exposeOptions) oneSource(c *cobra.Command) error {
+	beside := func(with string, names ...string) error {
+		for _, name := range names {
+			if c.Flags().Changed(name) {
+				return usageError{fmt.Errorf("--%s and %s don't go together: say it in one place", name, with)}
+			}
+		}
+		if o.intent.Workload != "" {
+			return usageError{fmt.Errorf("WORKLOAD and %s don't go together: name one workload, or several", with)}
+		}
+		return nil
+	}
+	switch {
+	case len(o.files) > 0:
+		return beside("--filename", "all", "selector", "port", "target-port", "host", "match-service", "gateway-port", "gateway-selector", "revision", "pod-labels")
+	case o.all:
+		return o.apart(beside("--all", "selector"))
+	case o.selector != "":
+		return o.apart(beside("--selector"))
+	}
+	return nil
+}
+
+// apart demands that several workloads can be told apart by their host.
+func (o *exposeOptions) apart(err error) error {
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(o.intent.Host, "{workload}") {
+		return usageError{errors.New("several workloads need a host each: --host '{workload}.example.com'")}
+	}
+	return nil
+}
+
+// given are the Intents that the command line and its files hold. With --all
+// and --selector it is one, for every workload.
+func (o *exposeOptions) given() ([]manifest.Intent, error) {
+	if len(o.files) == 0 {
+		if _, err := labels.Parse(o.selector); err != nil {
+			return nil, &manifest.InvalidError{Field: "--selector", Value: o.selector, Reason: err.Error()}
+		}
+		return []manifest.Intent{o.intent}, o.intent.Validate()
+	}
+	if slices.Index(o.files, "-") != len(o.files)-1 && slices.Contains(o.files, "-") {
+		return nil, usageError{errors.New("stdin can be read once, and last: -f -")}
+	}
+	var all []manifest.Intent
+	for _, file := range o.files {
+		intents, err := o.read(file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, intents...)
+	}
+	return all, manifest.Distinct(all)
+}
+
+func (o *exposeOptions) read(file string) ([]manifest.Intent, error) {
+	if file == "-" {
+		return manifest.Read(o.In, "stdin", o.intent.Namespace)
+	}
+	f, err := os.Open(filepath.Clean(file))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s: it is a folder; name a file", file)
+	}
+	return manifest.Read(io.Reader(f), file, o.intent.Namespace)
+}
+
+// expand makes an Intent of --all or --selector into one for each workload.
+func (o *exposeOptions) expand(ctx context.Context, cluster *k8s.Cluster, intents []manifest.Intent) ([]manifest.Intent, error) {
+	if !o.all && o.selector == "" {
+		return intents, nil
+	}
+	selector, err := labels.Parse(o.selector)
+	if err != nil {
+		return nil, err
+	}
+	workloads, err := cluster.Workloads(ctx, o.intent.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	var all []manifest.Intent
+	for _, w := range workloads {
+		if selector.Matches(labels.Set(w.Labels)) {
+			one := intents[0]
+			one.Workload = strings.ToLower(w.Kind) + "/" + w.Name
+			all = append(all, one)
+		}
+	}
+	if len(all) == 0 {
+		what := "no Deployment, StatefulSet or DaemonSet in namespace " + o.intent.Namespace
+		if o.selector != "" {
+			what += " has the labels " + o.selector
+		}
+		return nil, &manifest.TargetError{What: what, Hint: "See what there is: kubectl -n " + o.intent.Namespace + " get deployments,statefulsets,daemonsets --show-labels"}
+	}
+	return all, nil
+}
