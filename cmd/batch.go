@@ -137,10 +137,17 @@ func (x *exposer) bringUp(ctx context.Context) error {
 // each thing as it is done.
 func (x *exposer) change(c plan.Change) {
 	line := report.ChangeOf(c)
+	if x.o.diff && !c.Writes() && x.o.output == "text" {
+		return // a difference is all that is asked for
+	}
 	x.o.printing.Lock()
 	defer x.o.printing.Unlock()
 	x.doc.Changes = append(x.doc.Changes, line)
+	mark := x.doc.DryRun
+	if x.o.diff {
+		mark = "" // of diff it goes without saying
+	}
 	if x.o.output == "text" {
-		_, _ = fmt.Fprintln(x.o.Out, line.Line(x.doc.DryRun))
+		_, _ = fmt.Fprintln(x.o.Out, line.Line(mark))
 	}
 }

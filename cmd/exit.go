@@ -39,6 +39,12 @@ type deniedError struct{ reason string }
 
 func (e deniedError) Error() string { return e.reason }
 
+// diffError is an error of diff, where the code 1 is taken for "it differs".
+type diffError struct{ err error }
+
+func (e diffError) Error() string { return e.err.Error() }
+func (e diffError) Unwrap() error { return e.err }
+
 // Exit codes, beside 128 and the signal's number where a signal ended the run.
 const (
 	exitYes          = 0 // done, or PASS
@@ -47,6 +53,7 @@ const (
 	exitNo           = 3 // preflight found an error, not ready in time, verdict FAIL
 	exitInconclusive = 4 // verdict INCONCLUSIVE
 	exitConflict     = 5 // an object or field that belongs to someone else
+	exitDiffers      = 1 // of diff alone: expose would change something
 	exitDenied       = 6 // the API server does not know the user, or does not allow it
 )
 
@@ -56,6 +63,13 @@ func ExitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitYes
+	case is(new(diffError)):
+		var d diffError
+		errors.As(err, &d)
+		if code := ExitCode(d.err); code != exitError || is(new(verdictError)) {
+			return code
+		}
+		return exitUsage
 	case is(new(SignalError)):
 		var s SignalError
 		errors.As(err, &s)

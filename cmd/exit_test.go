@@ -52,6 +52,10 @@ func TestExitCode(t *testing.T) {
 		exitRow{"404", apierrors.NewNotFound(pods, "p"), 1},
 		exitRow{"500", apierrors.NewInternalError(errors.New("oops")), 1},
 		exitRow{"a denial behind another", errors.Join(apierrors.NewNotFound(pods, "p"), apierrors.NewForbidden(pods, "q", errors.New("no"))), 6},
+		exitRow{"diff: it differs", diffError{verdictError{exitDiffers}}, 1},
+		exitRow{"diff: an error", diffError{errors.New("disk full")}, 2},
+		exitRow{"diff: denied", diffError{apierrors.NewForbidden(pods, "p", errors.New("no"))}, 6},
+		exitRow{"a bad file", &manifest.FileError{File: "f", Document: 1, Err: errors.New("no")}, 2},
 		exitRow{"deadline", context.DeadlineExceeded, 1},
 	)
 	for _, row := range rows {

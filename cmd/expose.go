@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"grpcmesh/internal/istio"
@@ -32,6 +33,7 @@ type exposeOptions struct {
 	yes      bool
 	output   string
 	dryRun   string
+	diff     bool // only say what would change, and whether anything
 
 	printing sync.Mutex // several exposures report at once
 }
@@ -70,17 +72,24 @@ that was cut short is completed by running it again.`,
       --gateway-selector istio=ingressgateway --dry-run=client -o yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			o.called = calledAs(c)
-			if len(args) == 1 {
-				o.intent.Workload = args[0]
-			}
-			if err := o.oneSource(c); err != nil {
+			if err := o.take(c, args); err != nil {
 				return err
 			}
 			return o.run(c.Context())
 		},
 	}
 	fs := c.Flags()
+	o.intentFlags(fs)
+	fs.BoolVar(&o.wait, "wait", true, "Wait until calls come through.")
+	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait in all.")
+	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
+	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")
+	fs.StringVar(&o.dryRun, "dry-run", "none", "none, client (asks no cluster) or server (the server checks, persists nothing).")
+	return c
+}
+
+// intentFlags are the flags that say what is to be exposed, and how.
+func (o *exposeOptions) intentFlags(fs *pflag.FlagSet) {
 	fs.StringArrayVarP(&o.files, "filename", "f", nil, "Read what to expose from a `FILE` (docs/exposure.schema.json; '-' is stdin).")
 	fs.BoolVar(&o.all, "all", false, "Expose every workload of the namespace that speaks gRPC.")
 	fs.StringVarP(&o.selector, "selector", "l", "", "Expose every workload of the namespace with these labels that speaks gRPC.")
@@ -91,13 +100,7 @@ that was cut short is completed by running it again.`,
 	fs.IntVar(&o.intent.GatewayPort, "gateway-port", 0, "Port of the gateway. 0: the Service's port if the gateway opens it, else 80.")
 	fs.StringToStringVar(&o.intent.GatewaySelector, "gateway-selector", nil, "Labels of the gateway's pods, where there are several gateways (key=value,...).")
 	fs.StringVar(&o.intent.Revision, "revision", "", "Revision of the mesh, where several are live.")
-	fs.StringToStringVar(&o.intent.PodLabels, "pod-labels", nil, "Labels of the workload's pods; only needed by --dry-run=client, which asks no cluster.")
-	fs.BoolVar(&o.wait, "wait", true, "Wait until calls come through.")
-	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait in all.")
-	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
-	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")
-	fs.StringVar(&o.dryRun, "dry-run", "none", "none, client (asks no cluster) or server (the server checks, persists nothing).")
-	return c
+	fs.StringToStringVar(&o.intent.PodLabels, "pod-labels", nil, "Labels of the workload's pods; only needed where no cluster is asked (render, --dry-run=client).")
 }
 
 func (o *exposeOptions) validate() error {
@@ -155,17 +158,32 @@ func (o *exposeOptions) run(ctx context.Context) error {
 		}
 	}
 	if o.dryRun == "server" {
-		for _, x := range xs {
-			for _, c := range x.planned.Changes {
-				x.change(c)
-			}
-		}
-		return o.print(xs)
+		return o.foresee(xs)
 	}
 	if err := xs.carryOut(ctx); err != nil {
 		return o.cutShort(xs, err)
 	}
 	return o.print(xs)
+}
+
+// foresee tells what would be done.
+func (o *exposeOptions) foresee(xs batch) error {
+	writes := 0
+	for _, x := range xs {
+		for _, c := range x.planned.Changes {
+			x.change(c)
+		}
+		writes += x.planned.Writes()
+	}
+	if !o.diff || o.output != "text" {
+		if err := o.print(xs); err != nil {
+			return err
+		}
+	}
+	if o.diff && writes > 0 {
+		return verdictError{exitDiffers}
+	}
+	return nil
 }
 
 // cutShort says what had been done when the run failed.

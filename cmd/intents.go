@@ -17,6 +17,15 @@ import (
 	"grpcmesh/internal/manifest"
 )
 
+// take reads the command line.
+func (o *exposeOptions) take(c *cobra.Command, args []string) error {
+	o.called = calledAs(c)
+	if len(args) == 1 {
+		o.intent.Workload = args[0]
+	}
+	return o.oneSource(c)
+}
+
 // oneSource refuses Intents from two places: what a file says, flags do not say
 // as well, and of --all and a workload's name one is meant.
 func (o *exposeOptions) oneSource(c *cobra.Command) error {

@@ -18,7 +18,7 @@ import (
 // a usage error that names it.
 func (o *exposeOptions) render(intents []manifest.Intent) error {
 	if o.all || o.selector != "" {
-		return usageError{errors.New("--dry-run=client asks no cluster, so it can't know the workloads: name them, or use --dry-run=server")}
+		return usageError{errors.New("no cluster is asked here, so it can't know the workloads: name them, or ask with --dry-run=server")}
 	}
 	var all []manifest.Exposure
 	servers := map[string][]manifest.Server{} // by namespace: its exposures share a Gateway
@@ -64,7 +64,7 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 				missing[n] = manifest.FieldOf(m)
 			}
 		}
-		return manifest.Exposure{}, usageError{fmt.Errorf("--dry-run=client asks no cluster, so %s: %s", what, strings.Join(missing, ", "))}
+		return manifest.Exposure{}, usageError{fmt.Errorf("no cluster is asked here, so %s: %s", what, strings.Join(missing, ", "))}
 	}
 	kind, name, err := manifest.ParseWorkload(i.Workload)
 	if err != nil {

@@ -213,6 +213,13 @@ func (x *exposer) plan(ctx context.Context, objs []manifest.Object) error {
 	if x.planned, err = plan.Build(steps); err != nil {
 		return err
 	}
+	for i := range x.planned.Changes {
+		if c := &x.planned.Changes[i]; x.o.diff && c.Action == plan.Create {
+			if c.Diff, err = plan.Whole(c.Object); err != nil {
+				return err
+			}
+		}
+	}
 	if x.o.dryRun == "server" && x.lacking > 0 {
 		x.planned.Changes = append(x.planned.Changes, x.restartChange())
 	}

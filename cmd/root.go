@@ -88,7 +88,8 @@ func newRoot(streams IO, parsed *bool) *cobra.Command {
 	if strings.HasPrefix(filepath.Base(os.Args[0]), "kubectl-") {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl grpcmesh"}
 	}
-	for _, c := range []*cobra.Command{newExpose(streams, cluster), newUnexpose(streams, cluster), newStatus(streams, cluster), newVerify(streams, cluster)} {
+	for _, c := range []*cobra.Command{newExpose(streams, cluster), newDiff(streams, cluster), newRender(streams, cluster),
+		newUnexpose(streams, cluster), newStatus(streams, cluster), newVerify(streams, cluster)} {
 		groupFlags(c, connection)
 		root.AddCommand(c)
 	}

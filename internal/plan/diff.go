@@ -3,9 +3,13 @@ package plan
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
+
+	"grpcmesh/internal/manifest"
 )
 
 // Field is one difference: a path such as spec.ports[0].name, and the values
@@ -33,6 +37,37 @@ func Diff(from, to map[string]any) []Field {
 	var fields []Field
 	diffValue("", from, to, &fields)
 	return fields
+}
+
+// Whole lists every field of an object that is to be made, as a difference from
+// nothing.
+func Whole(obj manifest.Object) ([]Field, error) {
+	b, err := json.Marshal(obj.Apply)
+	if err != nil {
+		return nil, err
+	}
+	var to map[string]any
+	if err := json.Unmarshal(b, &to); err != nil {
+		return nil, err
+	}
+	var fields []Field
+	leaves("", to, &fields)
+	return fields, nil
+}
+
+func leaves(path string, v any, out *[]Field) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			leaves(strings.TrimPrefix(path+"."+k, "."), v[k], out)
+		}
+	case []any:
+		for i := range v {
+			leaves(path+"["+strconv.Itoa(i)+"]", v[i], out)
+		}
+	default:
+		*out = append(*out, Field{Path: path, To: show(v)})
+	}
 }
 
 func diffValue(path string, from, to any, out *[]Field) {

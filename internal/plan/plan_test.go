@@ -325,3 +325,27 @@ func TestForeignIsNeverUpdated(t *testing.T) {
 		}
 	})
 }
+
+// TestWhole: of an object that is to be made every field is told, as it is sent.
+func TestWhole(t *testing.T) {
+	e := manifest.Exposure{Namespace: "test", WorkloadName: "server", WorkloadKind: "Deployment", Selector: map[string]string{"app": "server"}, Port: 8000, TargetPort: 50051}
+	fields, err := plan.Whole(e.Objects()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range fields {
+		if f.From != "" {
+			t.Errorf("%s was %q before there was anything", f.Path, f.From)
+		}
+		got = append(got, f.Path+"="+f.To)
+	}
+	for _, want := range []string{"kind=Service", "metadata.name=server", "spec.ports[0].targetPort=50051", "spec.selector.app=server", "spec.type=ClusterIP"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is missing of %v", want, got)
+		}
+	}
+	if !slices.IsSortedFunc(fields, func(a, b plan.Field) int { return strings.Compare(a.Path, b.Path) }) {
+		t.Errorf("out of order: %v", got)
+	}
+}
