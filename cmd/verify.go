@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,6 +41,8 @@ type verifyOptions struct {
 	timeout        time.Duration
 	output         string
 	reports        []string // FORMAT=FILE
+	samples        string   // file to record into
+	from           string   // file to judge again
 }
 
 // methodPath is a gRPC method's path, as it stands in :path.
@@ -77,6 +78,9 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 			if f := c.Flags().Lookup("namespace"); f != nil && f.Changed {
 				o.namespace = f.Value.String()
 			}
+			if o.from != "" {
+				return o.again(c)
+			}
 			return o.run(c.Context())
 		},
 	}
@@ -93,6 +97,8 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 	fs.DurationVar(&o.timeout, "timeout", time.Minute, "How long to take in all.")
 	fs.StringVarP(&o.output, "output", "o", "text", "Output format: "+anyFormat()+".")
 	fs.StringArrayVar(&o.reports, "report", nil, "Write the report into a file too, as `FORMAT=FILE`; may be given several times. The formats are those of --output.")
+	fs.StringVar(&o.samples, "samples", "", "Record what was found out into this `FILE`, a call a line.")
+	fs.StringVar(&o.from, "from", "", "Judge such a `FILE` again, with no network; --alpha may be another.")
 	return c
 }
 
@@ -126,20 +132,8 @@ func (o *verifyOptions) validate() error {
 	if o.readOnly && o.identify == "route" {
 		return invalid("--identify", o.identify, "adds a VirtualService for the time of the check, which --read-only forbids")
 	}
-	if !slices.Contains(report.Formats(), o.output) {
-		return invalid("--output", o.output, "is none of "+anyFormat())
-	}
-	for _, r := range o.reports {
-		format, file, ok := strings.Cut(r, "=")
-		if !ok || file == "" {
-			return invalid("--report", r, "is not FORMAT=FILE")
-		}
-		if !slices.Contains(report.Formats(), format) {
-			return invalid("--report", r, "its format is none of "+anyFormat())
-		}
-	}
-	if !(o.alpha > 0 && o.alpha < 1) {
-		return invalid("--alpha", strconv.FormatFloat(o.alpha, 'g', -1, 64), "must be above 0 and below 1")
+	if err := o.validOutput(); err != nil {
+		return err
 	}
 	if o.requests < 0 {
 		return invalid("--requests", strconv.Itoa(o.requests), "can't be negative")
@@ -196,9 +190,7 @@ func (o *verifyOptions) run(ctx context.Context) error {
 		return outOfTime(err, o.timeout)
 	}
 	doc.Identified = evidence.Rung
-	doc.Result = check.Judge(*evidence)
-	doc.Reached(*evidence)
-	return o.finish(doc)
+	return o.judge(doc, *evidence)
 }
 
 // withoutCluster dials all the same: an address that can't be dialled is an
@@ -220,37 +212,8 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 	if s := plainCall(ctx, conn, call); o.path != "" || s.Upstream || s.Code != codes.Unimplemented {
 		evidence.Witness, evidence.WitnessWhy = []probe.Sample{s}, ""
 	}
-	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
-		Target: "an address, with no cluster to ask what is behind it", Result: check.Judge(evidence)}
-	doc.Reached(evidence)
-	return o.finish(doc)
-}
-
-// anyFormat lists the formats of a report, in words.
-func anyFormat() string {
-	all := report.Formats()
-	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
-}
-
-// finish prints the document and writes the reports. The verdict stands by
-// then; where a report can't be written the run ends in that error.
-func (o *verifyOptions) finish(doc *report.Verify) error {
-	errs := []error{doc.Write(o.Out, o.output)}
-	for _, r := range o.reports {
-		format, file, _ := strings.Cut(r, "=")
-		errs = append(errs, doc.WriteFile(file, format))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	switch doc.Verdict {
-	case check.Pass:
-		return nil
-	case check.Fail:
-		return verdictError{exitNo}
-	case check.Inconclusive:
-	}
-	return verdictError{exitInconclusive}
+	return o.judge(&report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
+		Target: "an address, with no cluster to ask what is behind it"}, evidence)
 }
 
 // dialAuthority is the :authority of every call: the one given, else the

@@ -37,36 +37,49 @@ func (v *Verify) Write(w io.Writer, format string) error {
 	return f(w, v)
 }
 
-// WriteFile writes the report into a file: all of it, or nothing. What stands
-// there is replaced by one rename; what is no plain file (a pipe, a device) is
-// written into.
-func (v *Verify) WriteFile(file, format string) (err error) {
+// WriteFile writes the report into a file, as File does.
+func (v *Verify) WriteFile(file, format string) error {
+	err := File(file, func(w io.Writer) error { return v.Write(w, format) })
+	if err != nil {
+		return fmt.Errorf("report %s: %w", format, err)
+	}
+	return nil
+}
+
+// File writes a file: all of it, or nothing. What stands there is replaced by
+// one rename; what is no plain file (a pipe, a device) is written into. An error
+// names the file.
+func File(file string, write func(io.Writer) error) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("writing %s: %w", file, err)
+		}
+	}()
 	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
 		f, err := os.OpenFile(filepath.Clean(file), os.O_WRONLY, 0)
 		if err != nil {
-			return fmt.Errorf("report %s: %w", format, err)
+			return err
 		}
-		if err := v.Write(f, format); err != nil {
+		if err := write(f); err != nil {
 			_ = f.Close()
-			return fmt.Errorf("report %s into %s: %w", format, file, err)
+			return err
 		}
 		return f.Close()
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".grpcmesh-report-*")
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".grpcmesh-*")
 	if err != nil {
-		return fmt.Errorf("report %s: %w", format, err)
+		return err
 	}
 	defer func() {
 		if err != nil {
 			_ = tmp.Close()
 			_ = os.Remove(tmp.Name())
-			err = fmt.Errorf("report %s into %s: %w", format, file, err)
 		}
 	}()
-	if err := v.Write(tmp, format); err != nil {
+	if err := write(tmp); err != nil {
 		return err
 	}
-	if err := tmp.Chmod(0o644); err != nil { // a report is for others to read
+	if err := tmp.Chmod(0o644); err != nil { // it is for others to read
 		return err
 	}
 	if err := tmp.Close(); err != nil {

@@ -1,0 +1,119 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"grpcmesh/internal/check"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/report"
+)
+
+// judge comes to the verdict, and to all that is told of it.
+func (o *verifyOptions) judge(doc *report.Verify, e check.Evidence) error {
+	doc.Result = check.Judge(e)
+	doc.Reached(e)
+	var err error
+	if o.samples != "" {
+		r := check.Recording{Address: doc.Address, Authority: doc.Authority, Target: doc.Target, Evidence: e}
+		if err = report.File(o.samples, r.Write); err != nil {
+			err = fmt.Errorf("--samples: %w", err)
+		}
+	}
+	if finished := o.finish(doc); err == nil {
+		err = finished
+	}
+	return err
+}
+
+// again judges a recording, with no network.
+func (o *verifyOptions) again(c *cobra.Command) error {
+	given := ""
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if !slices.Contains([]string{"from", "alpha", "output", "report"}, f.Name) {
+			given = f.Name
+		}
+	})
+	if given != "" {
+		return usageError{fmt.Errorf("--%s and --from don't go together: a recording is judged as it is", given)}
+	}
+	if err := o.validOutput(); err != nil {
+		return err
+	}
+	f, err := os.Open(filepath.Clean(o.from))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	r, err := check.ReadRecording(f)
+	if err != nil {
+		return &manifest.FileError{File: o.from, Err: err}
+	}
+	if c.Flags().Changed("alpha") {
+		r.Alpha = o.alpha
+	}
+	o.say("testing    %s, as recorded", r.Target)
+	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: r.Address, Authority: r.Authority, Target: r.Target}
+	if len(r.Samples) > 0 {
+		doc.Identified = r.Rung
+	}
+	return o.judge(doc, r.Evidence)
+}
+
+// validOutput checks the flags that a recording is judged by, too.
+func (o *verifyOptions) validOutput() error {
+	invalid := func(field, value, reason string) error {
+		return &manifest.InvalidError{Field: field, Value: value, Reason: reason}
+	}
+	if !slices.Contains(report.Formats(), o.output) {
+		return invalid("--output", o.output, "is none of "+anyFormat())
+	}
+	for _, r := range o.reports {
+		format, file, ok := strings.Cut(r, "=")
+		if !ok || file == "" {
+			return invalid("--report", r, "is not FORMAT=FILE")
+		}
+		if !slices.Contains(report.Formats(), format) {
+			return invalid("--report", r, "its format is none of "+anyFormat())
+		}
+	}
+	if !(o.alpha > 0 && o.alpha < 1) {
+		return invalid("--alpha", strconv.FormatFloat(o.alpha, 'g', -1, 64), "must be above 0 and below 1")
+	}
+	return nil
+}
+
+// anyFormat lists the formats of a report, in words.
+func anyFormat() string {
+	all := report.Formats()
+	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
+}
+
+// finish prints the document and writes the reports. The verdict stands by
+// then; where a report can't be written the run ends in that error.
+func (o *verifyOptions) finish(doc *report.Verify) error {
+	errs := []error{doc.Write(o.Out, o.output)}
+	for _, r := range o.reports {
+		format, file, _ := strings.Cut(r, "=")
+		errs = append(errs, doc.WriteFile(file, format))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	switch doc.Verdict {
+	case check.Pass:
+		return nil
+	case check.Fail:
+		return verdictError{exitNo}
+	case check.Inconclusive:
+	}
+	return verdictError{exitInconclusive}
+}
