@@ -63,7 +63,10 @@ func setup(env *testscript.Env) error {
 	for name, answer := range map[string]http.HandlerFunc{
 		"unauthorized": refuse(apierrors.NewUnauthorized("Unauthorized").Status()),
 		"forbidden":    refuse(apierrors.NewForbidden(namespaces, "test", errors.New(`User "jane" cannot do this`)).Status()),
-		"silent":       func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"silent": func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // or the server never learns that the client has gone
+			<-r.Context().Done()
+		},
 	} {
 		a := &apiServer{}
 		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,7 @@ import (
 
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/probe"
 )
@@ -104,16 +105,16 @@ func (r *run) rung(ctx context.Context) (rung, why string, err error) {
 	case r.o.readOnly:
 		return check.RungSidecars, "--read-only", nil
 	}
-	why, err = mayProbe(ctx, r.t.cluster, r.t.vs.Namespace)
+	missing, err := r.t.cluster.Missing(ctx, toProbe(r.t.vs.Namespace))
 	switch {
 	case err != nil:
 		return "", "", err
-	case why == "":
+	case len(missing) == 0:
 		return check.RungRoute, "", nil
 	case r.o.identify == check.RungRoute:
-		return "", "", deniedError{why + ", which --identify=route adds and removes\nUse --identify=sidecars, or ask for the permission."}
+		return "", "", &k8s.DeniedError{Purpose: "--identify=route", Missing: missing, Hint: "Use --identify=sidecars, or ask for the permission."}
 	}
-	return check.RungSidecars, why, nil
+	return check.RungSidecars, "this user may not " + missing[0].String(), nil
 }
 
 // errNotLive: the gateway never stamped an answer.

@@ -33,12 +33,6 @@ type verdictError struct{ code int }
 
 func (e verdictError) Error() string { return fmt.Sprintf("verdict: exit %d", e.code) }
 
-// deniedError is a permission that the API server said beforehand it would not
-// give.
-type deniedError struct{ reason string }
-
-func (e deniedError) Error() string { return e.reason }
-
 // diffError is an error of diff, where the code 1 is taken for "it differs".
 type diffError struct{ err error }
 
@@ -76,7 +70,7 @@ func ExitCode(err error) int {
 		return 128 + int(s.Signal)
 	case is(new(usageError)), is(new(*manifest.FileError)), is(new(*manifest.InvalidError)), is(new(*manifest.TargetError)):
 		return exitUsage
-	case is(new(deniedError)), anyOf(err, apierrors.IsUnauthorized), anyOf(err, apierrors.IsForbidden):
+	case is(new(*k8s.DeniedError)), anyOf(err, apierrors.IsUnauthorized), anyOf(err, apierrors.IsForbidden):
 		return exitDenied
 	case is(new(*plan.ConflictError)):
 		return exitConflict
@@ -115,8 +109,8 @@ func ended(ctx context.Context, err error) error {
 
 // outOfTime says of a run that its own --timeout ended, instead of leaving it
 // at "context deadline exceeded".
-func outOfTime(err error, timeout time.Duration) error {
-	if errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*k8s.NotReadyError)) {
+func outOfTime(ctx context.Context, err error, timeout time.Duration) error {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*k8s.NotReadyError)) {
 		return fmt.Errorf("not done within --timeout %s; give it more, or find out what is slow: %w", timeout, err)
 	}
 	return err

@@ -34,7 +34,7 @@ func exitRows() []exitRow {
 		{"target", &manifest.TargetError{What: "2 workloads fit"}, 2},
 		{"401", apierrors.NewUnauthorized("who are you"), 6},
 		{"403", apierrors.NewForbidden(pods, "", errors.New("no")), 6},
-		{"denied beforehand", deniedError{"this user may not create VirtualServices"}, 6},
+		{"denied beforehand", &k8s.DeniedError{Purpose: "expose"}, 6},
 		{"conflict", &plan.ConflictError{Reason: "it is someone else's"}, 5},
 		{"not ready", &k8s.NotReadyError{Subject: "Deployment/server", Cause: "slow"}, 3},
 		{"FAIL", verdictError{exitNo}, 3},

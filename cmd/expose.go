@@ -147,10 +147,10 @@ func (o *exposeOptions) run(ctx context.Context) error {
 
 	xs, err := o.resolve(ctx, cluster, mesh, intents)
 	if err != nil {
-		return outOfTime(err, o.timeout)
+		return outOfTime(ctx, err, o.timeout)
 	}
 	if err := xs.plan(ctx); err != nil {
-		return outOfTime(err, o.timeout)
+		return outOfTime(ctx, err, o.timeout)
 	}
 	for _, x := range xs {
 		if err := o.consent(ctx, x); err != nil {
@@ -161,7 +161,7 @@ func (o *exposeOptions) run(ctx context.Context) error {
 		return o.foresee(xs)
 	}
 	if err := xs.carryOut(ctx); err != nil {
-		return o.cutShort(xs, err)
+		return o.cutShort(ctx, xs, err)
 	}
 	return o.print(xs)
 }
@@ -187,8 +187,8 @@ func (o *exposeOptions) foresee(xs batch) error {
 }
 
 // cutShort says what had been done when the run failed.
-func (o *exposeOptions) cutShort(xs batch, err error) error {
-	err = outOfTime(err, o.timeout)
+func (o *exposeOptions) cutShort(ctx context.Context, xs batch, err error) error {
+	err = outOfTime(ctx, err, o.timeout)
 	if o.output == "text" || !slices.ContainsFunc(xs, func(x *exposer) bool { return len(x.doc.Changes) > 0 }) {
 		return err
 	}

@@ -123,7 +123,7 @@ type liveCheck struct {
 // after the context has ended. Where this user may not do both, none is added.
 func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 	x := l.x
-	if why, err := mayProbe(ctx, x.cluster, x.exposure.Namespace); err != nil || why != "" {
+	if missing, err := x.cluster.Missing(ctx, toProbe(x.exposure.Namespace)); err != nil || len(missing) > 0 {
 		return func() {}, err
 	}
 	vs, err := x.mesh.VirtualService(ctx, x.exposure.Namespace, x.exposure.WorkloadName)
@@ -163,20 +163,6 @@ func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, 
 	} else if err != nil {
 		say("warning    %s may still be there: %s\nRemove it by hand: kubectl -n %s delete virtualservice %s", route, err, route.Namespace, route.Name)
 	}
-}
-
-// mayProbe is why this user may not add a probe route and remove it again, or "".
-func mayProbe(ctx context.Context, cluster *k8s.Cluster, namespace string) (why string, err error) {
-	for _, verb := range []string{"create", "delete"} {
-		ok, err := cluster.May(ctx, verb, "networking.istio.io", "virtualservices", namespace)
-		if err != nil {
-			return "", err
-		}
-		if !ok {
-			return "this user may not " + verb + " VirtualServices in namespace " + namespace, nil
-		}
-	}
-	return "", nil
 }
 
 // rounds makes goodCalls good rounds on one connection; why is what was wrong

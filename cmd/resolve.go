@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -54,7 +55,7 @@ func newExposer(o *exposeOptions, cluster *k8s.Cluster, mesh *istio.Mesh, intent
 // and rehearses. It writes nothing.
 func (x *exposer) resolve(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
-		x.findNamespace, x.findWorkload, x.findPort, x.findInjection, x.findGateway, x.findRoute,
+		x.enter, x.findWorkload, x.findPort, x.findInjection, x.findGateway, x.mayForward, x.findRoute,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -62,6 +63,16 @@ func (x *exposer) resolve(ctx context.Context) error {
 	}
 	x.doc = x.document(x.o.dryRun)
 	return nil
+}
+
+// enter reads the namespace, and sees to it that this user may do the rest: a
+// refusal is told with all that is missing.
+func (x *exposer) enter(ctx context.Context) error {
+	err := x.findNamespace(ctx)
+	if err != nil && !anyOf(err, apierrors.IsForbidden) {
+		return err
+	}
+	return cmp.Or(x.findPermissions(ctx), err)
 }
 
 func (x *exposer) findNamespace(ctx context.Context) error {

@@ -32,6 +32,14 @@ type undoer struct {
 // object that tells of the exposure goes last, so that a run that was cut short
 // is completed by the same command.
 func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
+	missing, err := u.cluster.Missing(ctx, toUndo(u.namespace))
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	if len(missing) > 0 {
+		return plan.Plan{}, &k8s.DeniedError{Purpose: "unexpose", Missing: missing,
+			Hint: "Nothing was written. The role grpcmesh-expose of docs/rbac.yaml has all of it; or choose another --context or --user."}
+	}
 	ns, err := u.appliers["Namespace"].Get(ctx, manifest.ID{Kind: "Namespace", Name: u.namespace})
 	if err != nil {
 		return plan.Plan{}, fmt.Errorf("reading namespace %s: %w", u.namespace, err)
@@ -204,8 +212,8 @@ func (u *undoer) change(c plan.Change) {
 	}
 }
 
-func (u *undoer) cutShort(err error) error {
-	err = outOfTime(err, u.o.timeout)
+func (u *undoer) cutShort(ctx context.Context, err error) error {
+	err = outOfTime(ctx, err, u.o.timeout)
 	if u.o.output == "text" || len(u.doc.Changes) == 0 {
 		return err
 	}

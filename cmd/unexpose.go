@@ -96,7 +96,7 @@ func (o *unexposeOptions) run(ctx context.Context) error {
 	}
 	p, err := u.plan(ctx)
 	if err != nil {
-		return outOfTime(err, o.timeout)
+		return outOfTime(ctx, err, o.timeout)
 	}
 	if o.dryRun == "server" {
 		for _, c := range p.Changes {
@@ -105,13 +105,13 @@ func (o *unexposeOptions) run(ctx context.Context) error {
 		return o.print(u.doc)
 	}
 	if err := k8s.Carry(ctx, u.appliers, p, u.change); err != nil {
-		return u.cutShort(err)
+		return u.cutShort(ctx, err)
 	}
 	if err := k8s.WaitGone(ctx, u.appliers, p); err != nil {
-		return u.cutShort(err)
+		return u.cutShort(ctx, err)
 	}
 	if err := u.restart(ctx); err != nil {
-		return u.cutShort(err)
+		return u.cutShort(ctx, err)
 	}
 	return o.print(u.doc)
 }

@@ -179,7 +179,7 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	}
 	t, err := o.findTarget(ctx, cluster, mesh)
 	if err != nil {
-		return outOfTime(err, o.timeout)
+		return outOfTime(ctx, err, o.timeout)
 	}
 	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(), Target: t.describe()}
 	o.say("testing    %s", doc.Target)
@@ -187,7 +187,7 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	defer r.close()
 	evidence, err := r.collect(ctx)
 	if err != nil {
-		return outOfTime(err, o.timeout)
+		return outOfTime(ctx, err, o.timeout)
 	}
 	doc.Identified = evidence.Rung
 	return o.judge(doc, *evidence)

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	authv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -101,16 +100,4 @@ func GRPCPort(p corev1.ServicePort) bool {
 		return true
 	}
 	return false
-}
-
-// May asks the API server whether this user may do the verb.
-func (c *Cluster) May(ctx context.Context, verb, group, resource, namespace string) (bool, error) {
-	review := &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{
-		ResourceAttributes: &authv1.ResourceAttributes{Verb: verb, Group: group, Resource: resource, Namespace: namespace},
-	}}
-	answer, err := c.Core.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-	if err != nil {
-		return false, fmt.Errorf("asking whether this user may %s %s in namespace %s: %w", verb, resource, namespace, err)
-	}
-	return answer.Status.Allowed, nil
 }

@@ -1,0 +1,113 @@
+package cmd
+
+import (
+	"context"
+	"slices"
+
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+)
+
+const istioGroup = "networking.istio.io"
+
+// findPermissions refuses a run that this user could not end, with all that is
+// missing. What expose can do without is not asked for: watching, events, nodes,
+// and verify's own probe route.
+func (x *exposer) findPermissions(ctx context.Context) error {
+	if slices.ContainsFunc(x.before, func(b *exposer) bool { return b.intent.Namespace == x.intent.Namespace }) {
+		return nil // asked for those
+	}
+	missing, err := x.cluster.Missing(ctx, toExpose(x.intent))
+	if err != nil {
+		return nil //nolint:nilerr // who can't be asked fails at the first step, in plainer words
+	}
+	if len(missing) > 0 {
+		return &k8s.DeniedError{Purpose: "expose", Missing: missing,
+			Hint: "Nothing was written. The role grpcmesh-expose of docs/rbac.yaml has all of it; or choose another --context or --user."}
+	}
+	return nil
+}
+
+// toExpose is what it takes to expose a workload.
+func toExpose(i manifest.Intent) []k8s.Permission {
+	ns := i.Namespace
+	needed := []k8s.Permission{
+		{Verb: "get", Resource: "namespaces", Namespace: ns, Name: ns},
+		{Verb: "patch", Resource: "namespaces", Namespace: ns, Name: ns},
+		{Verb: "list", Group: "admissionregistration.k8s.io", Resource: "mutatingwebhookconfigurations"},
+		{Verb: "list", Resource: "services"},
+		{Verb: "get", Resource: "services", Namespace: ns},
+		{Verb: "create", Resource: "services", Namespace: ns},
+		{Verb: "patch", Resource: "services", Namespace: ns},
+		{Verb: "list", Resource: "pods", Namespace: ns},
+		{Verb: "create", Resource: "pods", Namespace: ns}, // the rehearsal's dry run
+		{Verb: "create", Resource: "pods/portforward", Namespace: ns},
+		{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: ns},
+		{Verb: "list", Group: istioGroup, Resource: "gateways"},
+		{Verb: "list", Group: istioGroup, Resource: "virtualservices"},
+	}
+	for _, resource := range []string{"gateways", "virtualservices"} {
+		for _, verb := range []string{"get", "create", "patch"} {
+			needed = append(needed, k8s.Permission{Verb: verb, Group: istioGroup, Resource: resource, Namespace: ns})
+		}
+	}
+	named, _, _ := manifest.ParseWorkload(i.Workload)
+	for _, kind := range []struct{ kind, resource, revisions string }{
+		{"Deployment", "deployments", "replicasets"}, {"StatefulSet", "statefulsets", "controllerrevisions"}, {"DaemonSet", "daemonsets", "controllerrevisions"},
+	} {
+		needed = append(needed, k8s.Permission{Verb: "list", Group: "apps", Resource: kind.resource, Namespace: ns})
+		if named != "" && named != kind.kind {
+			continue
+		}
+		for _, p := range []k8s.Permission{
+			{Verb: "get", Group: "apps", Resource: kind.resource, Namespace: ns},
+			{Verb: "patch", Group: "apps", Resource: kind.resource, Namespace: ns},
+			{Verb: "list", Group: "apps", Resource: kind.revisions, Namespace: ns},
+		} {
+			if !slices.Contains(needed, p) {
+				needed = append(needed, p)
+			}
+		}
+	}
+	return needed
+}
+
+// mayForward refuses a run that could not ask the gateway's replicas.
+func (x *exposer) mayForward(ctx context.Context) error {
+	if !x.o.wait || x.o.dryRun != "none" {
+		return nil
+	}
+	missing, err := x.cluster.Missing(ctx, []k8s.Permission{
+		{Verb: "list", Resource: "pods", Namespace: x.ingress.Namespace},
+		{Verb: "create", Resource: "pods/portforward", Namespace: x.ingress.Namespace},
+	})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return &k8s.DeniedError{Purpose: "waiting until the gateway's replicas lead calls to the pods", Missing: missing,
+		Hint: "Nothing was written. Ask for it, or do without: --wait=false"}
+}
+
+// toProbe is what it takes to add a probe route and remove it again.
+func toProbe(namespace string) []k8s.Permission {
+	return []k8s.Permission{
+		{Verb: "create", Group: istioGroup, Resource: "virtualservices", Namespace: namespace},
+		{Verb: "delete", Group: istioGroup, Resource: "virtualservices", Namespace: namespace},
+	}
+}
+
+// toUndo is what it takes to take an exposure back.
+func toUndo(ns string) []k8s.Permission {
+	needed := []k8s.Permission{
+		{Verb: "get", Resource: "namespaces", Namespace: ns, Name: ns},
+		{Verb: "patch", Resource: "namespaces", Namespace: ns, Name: ns},
+		{Verb: "delete", Resource: "services", Namespace: ns},
+		{Verb: "patch", Group: istioGroup, Resource: "gateways", Namespace: ns},
+	}
+	for _, resource := range []string{"gateways", "virtualservices"} {
+		needed = append(needed, k8s.Permission{Verb: "list", Group: istioGroup, Resource: resource},
+			k8s.Permission{Verb: "get", Group: istioGroup, Resource: resource, Namespace: ns},
+			k8s.Permission{Verb: "delete", Group: istioGroup, Resource: resource, Namespace: ns})
+	}
+	return append(needed, k8s.Permission{Verb: "list", Resource: "services", Namespace: ns}, k8s.Permission{Verb: "get", Resource: "services", Namespace: ns})
+}
