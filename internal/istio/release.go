@@ -61,15 +61,21 @@ func (r Routes) Release(gw *clientnet.Gateway, gone string) (servers []manifest.
 			}
 			hosts = append(hosts, claims(Listener{Gateway: gw, Server: s}, vs.Namespace, vs.Spec.Hosts)...)
 		}
-		if slices.Contains(hosts, "*") {
-			hosts = []string{"*"}
-		}
 		slices.Sort(hosts)
-		if hosts = slices.Compact(hosts); len(hosts) > 0 {
+		if hosts = widest(slices.Compact(hosts)); len(hosts) > 0 {
 			servers = append(servers, manifest.Server{Port: port, Hosts: hosts})
 		}
 	}
 	return servers, users
+}
+
+// widest leaves out the hosts that another of them covers, as MergeServers
+// does: beside b.example.com on the same server, a route for *.example.com
+// would answer there as well.
+func widest(hosts []string) []string {
+	return slices.DeleteFunc(slices.Clone(hosts), func(host string) bool {
+		return slices.ContainsFunc(hosts, func(other string) bool { return other != host && manifest.Covers(other, host) })
+	})
 }
 
 // With is what the routes will be once the objects are applied.
