@@ -56,13 +56,26 @@ func managers(live State) (others []string, ours bool) {
 	return slices.Compact(others), ours
 }
 
-// Exposed lists the workloads that the labels of grpcmesh's own objects name,
-// as "kind/name" in lower case, sorted.
+// Leads says whether an object that is labelled as a workload's still leads
+// calls to it, whoever has written into it by now: the VirtualService of the
+// workload's own name, bound to a gateway.
+func Leads(s State) bool {
+	_, name, ok := strings.Cut(s.Labels[manifest.WorkloadLabel], ".")
+	spec, _ := s.Object["spec"].(map[string]any)
+	gateways, _ := spec["gateways"].([]any)
+	return ok && manifest.Owned(s.Labels) && strings.HasPrefix(s.Name(), name) && // a long name is cut short in the label
+		slices.ContainsFunc(gateways, func(g any) bool { return g != "mesh" })
+}
+
+// Exposed lists the workloads that the labels of objects name, as "kind/name"
+// in lower case, sorted. Only what an undoing would delete counts, and a
+// VirtualService that leads calls: a label alone may be forged, and a Service
+// that someone else took over exposes nothing.
 func Exposed(all []State) []string {
 	var found []string
 	for _, s := range all {
 		kind, name, ok := strings.Cut(s.Labels[manifest.WorkloadLabel], ".")
-		if manifest.Owned(s.Labels) && ok {
+		if ok && (Removal(manifest.ID{}, s).Action == Delete || Leads(s)) {
 			found = append(found, fmt.Sprintf("%s/%s", kind, name))
 		}
 	}

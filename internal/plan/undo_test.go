@@ -56,16 +56,38 @@ func TestRemoval(t *testing.T) {
 	}
 }
 
+// TestExposed: what grpcmesh would delete tells of an exposure, and a
+// VirtualService that leads calls; a label alone does not.
 func TestExposed(t *testing.T) {
-	of := func(labels string) State { return stateOf(t, `{"metadata":{"labels":{`+labels+`}}}`) }
-	got := Exposed([]State{
-		of(`"app.kubernetes.io/managed-by":"grpcmesh","grpcmesh.dev/workload":"statefulset.db"`),
-		of(`"app.kubernetes.io/managed-by":"grpcmesh","grpcmesh.dev/workload":"deployment.a.b"`),
-		of(`"app.kubernetes.io/managed-by":"grpcmesh","grpcmesh.dev/workload":"deployment.a.b"`),
-		of(`"app.kubernetes.io/managed-by":"grpcmesh"`),
-		of(`"grpcmesh.dev/workload":"deployment.forged"`),
-	})
-	if s := strings.Join(got, " "); s != "deployment/a.b statefulset/db" {
+	const (
+		ours   = `{"manager":"grpcmesh","operation":"Apply","fieldsV1":{"f:spec":{}}}`
+		theirs = `{"manager":"kubectl-patch","operation":"Update","fieldsV1":{"f:spec":{}}}`
+		label  = `"app.kubernetes.io/managed-by":"grpcmesh","grpcmesh.dev/workload":`
+	)
+	of := func(name, labels, managed, spec string) State {
+		return stateOf(t, `{"metadata":{"name":"`+name+`","labels":{`+labels+`},"managedFields":[`+managed+`]},"spec":{`+spec+`}}`)
+	}
+	for _, tc := range []struct {
+		name  string
+		state State
+		want  string
+	}{
+		{"ours", of("a.b", label+`"deployment.a.b"`, ours, ""), "deployment/a.b"},
+		{"ours, without a workload", of("grpc", `"app.kubernetes.io/managed-by":"grpcmesh"`, ours, ""), ""},
+		{"another's label", of("a", `"grpcmesh.dev/workload":"deployment.a"`, ours, ""), ""},
+		{"a forged Service", of("a", label+`"deployment.a"`, theirs, ""), ""},
+		{"a Service that someone wrote into", of("a", label+`"deployment.a"`, ours+","+theirs, ""), ""},
+		{"a VirtualService that someone wrote into", of("a", label+`"deployment.a"`, ours+","+theirs, `"gateways":["test/grpc"]`), "deployment/a"},
+		{"one that someone took over", of("a", label+`"deployment.a"`, theirs, `"gateways":["test/grpc"]`), "deployment/a"},
+		{"one for the mesh alone", of("a", label+`"deployment.a"`, theirs, `"gateways":["mesh"]`), ""},
+		{"one of another name", of("b", label+`"deployment.a"`, theirs, `"gateways":["test/grpc"]`), ""},
+	} {
+		if got := strings.Join(Exposed([]State{tc.state, tc.state}), " "); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+	got := Exposed([]State{of("db", label+`"statefulset.db"`, ours, ""), of("a", label+`"deployment.a"`, ours, "")})
+	if s := strings.Join(got, " "); s != "deployment/a statefulset/db" {
 		t.Error(s)
 	}
 }
