@@ -104,6 +104,9 @@ func toUndo(ns string) []k8s.Permission {
 		{Verb: "delete", Resource: "services", Namespace: ns},
 		{Verb: "patch", Group: istioGroup, Resource: "gateways", Namespace: ns},
 	}
+	for _, resource := range []string{"deployments", "statefulsets", "daemonsets"} {
+		needed = append(needed, k8s.Permission{Verb: "list", Group: "apps", Resource: resource, Namespace: ns})
+	}
 	for _, resource := range []string{"gateways", "virtualservices"} {
 		needed = append(needed, k8s.Permission{Verb: "list", Group: istioGroup, Resource: resource},
 			k8s.Permission{Verb: "get", Group: istioGroup, Resource: resource, Namespace: ns},

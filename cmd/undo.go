@@ -24,7 +24,9 @@ type undoer struct {
 	mesh      *istio.Mesh
 	appliers  k8s.Appliers
 	namespace string
-	last      bool // no other exposure is left in the namespace
+	workloads []k8s.Workload
+	last      bool                // no other exposure is left in the namespace
+	stays     *plan.ConflictError // the exposure's VirtualService is kept; nil: it goes
 	doc       *report.Unexpose
 }
 
@@ -59,31 +61,67 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	exposed := plan.Exposed(slices.Concat(services, virtualServices))
-	workload, rest, err := u.choose(exposed)
+	if u.workloads, err = u.cluster.Workloads(ctx, u.namespace); err != nil {
+		return plan.Plan{}, err
+	}
+	workload, rest, err := u.choose(plan.Exposed(slices.Concat(services, virtualServices)))
 	if err != nil {
 		return plan.Plan{}, err
 	}
 	u.last = len(rest) == 0
-	var p plan.Plan
 	kind, name, _ := strings.Cut(workload, "/")
-	p.Changes = append(p.Changes, u.removals("VirtualService", kind, name, virtualServices)...)
+	p := plan.Plan{Changes: u.removals("VirtualService", kind, name, virtualServices)}
+	if u.stays = u.conflict(p.Changes, virtualServices); u.stays != nil {
+		// All that it leans on stays as well, or its calls would lead nowhere.
+		p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return c.Action != plan.Keep })
+		return p, nil
+	}
 	gateway, err := u.gateway(ctx, routes, name)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	p.Changes = append(p.Changes, gateway...)
 	label, err := u.label(ctx, ns)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	p.Changes = append(p.Changes, label...)
-	p.Changes = append(p.Changes, u.removals("Service", kind, name, services)...)
+	p.Changes = slices.Concat(p.Changes, gateway, label, u.removals("Service", kind, name, services))
+	if workload == "" && u.o.workload != "" {
+		// It names one that is not exposed: nothing here is told to be its.
+		if u.last && p.Writes() > 0 {
+			u.warn("a run that was cut short has left objects in namespace %s; this takes them away: %s", u.namespace, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
+		}
+		return plan.Plan{}, nil
+	}
 	return p, nil
 }
 
+// conflict is about the VirtualService of an exposure that is to go and is
+// someone else's by now: users' calls go on by it.
+func (u *undoer) conflict(changes []plan.Change, virtualServices []plan.State) *plan.ConflictError {
+	for _, c := range changes {
+		leads := slices.ContainsFunc(virtualServices, func(s plan.State) bool { return s.UID == c.UID && plan.Leads(s) })
+		if c.Action == plan.Keep && leads {
+			return &plan.ConflictError{ID: c.ID,
+				Reason: fmt.Sprintf("it was kept (%s), so %s is still exposed; nothing was written, as its host on Gateway/%s, its Service and the namespace's label are what it leans on", c.Reason, u.doc.Workload, manifest.GatewayName),
+				Hint:   "If it may go, delete it yourself and run the same command again: " + u.o.called.kubectl("delete", "virtualservice", c.ID.Name, "-n", u.namespace)}
+		}
+	}
+	return nil
+}
+
+// tellKept says what stays because it is not grpcmesh's alone.
+func (u *undoer) tellKept(p plan.Plan) {
+	for _, c := range p.Changes {
+		if c.Action == plan.Keep && c.UID != "" && u.stays == nil {
+			u.warn("%s stays: %s. If it may go, delete it yourself: %s", c.ID, c.Reason,
+				u.o.called.kubectl("delete", strings.ToLower(c.ID.Kind), c.ID.Name, "-n", u.namespace))
+		}
+	}
+}
+
 // choose picks the exposure that the argument names, or the only one. rest are
-// the others. One that is not there is already undone.
+// the others. A workload that is there and not exposed is already undone; a name
+// of neither is a *manifest.TargetError.
 func (u *undoer) choose(exposed []string) (workload string, rest []string, err error) {
 	fit := exposed
 	if u.o.workload != "" {
@@ -99,6 +137,11 @@ func (u *undoer) choose(exposed []string) (workload string, rest []string, err e
 		return "", nil, &manifest.TargetError{What: fmt.Sprintf("%d workloads of namespace %s are exposed; which one is to be undone?", len(fit), u.namespace),
 			Candidates: fit, Hint: "Name one: grpcmesh unexpose " + fit[0] + " -n " + u.namespace}
 	}
+	if len(fit) == 0 && u.o.workload != "" {
+		if err := u.known(exposed); err != nil {
+			return "", nil, err
+		}
+	}
 	if len(fit) == 1 {
 		workload = fit[0]
 		u.doc.Workload = workload
@@ -109,6 +152,26 @@ func (u *undoer) choose(exposed []string) (workload string, rest []string, err e
 		u.o.say("           still exposed in namespace %s: %s", u.namespace, strings.Join(rest, ", "))
 	}
 	return workload, rest, nil
+}
+
+// known refuses an argument that names none of the namespace's workloads.
+func (u *undoer) known(exposed []string) error {
+	kind, name, err := manifest.ParseWorkload(u.o.workload)
+	if err != nil || slices.ContainsFunc(u.workloads, func(w k8s.Workload) bool { return w.Name == name && (kind == "" || w.Kind == kind) }) {
+		return err
+	}
+	e := &manifest.TargetError{What: fmt.Sprintf("no workload %s in namespace %s, nor an exposure of one; exposed are", u.o.workload, u.namespace), Candidates: exposed}
+	if len(exposed) == 0 {
+		e.What = fmt.Sprintf("no workload %s in namespace %s; nothing is exposed there", u.o.workload, u.namespace)
+		for _, w := range u.workloads {
+			e.Candidates = append(e.Candidates, strings.ToLower(w.Kind)+"/"+w.Name)
+		}
+		if len(e.Candidates) > 0 {
+			e.What += "; its workloads are"
+		}
+	}
+	e.Hint = "Nothing was written. Name one of them, or another namespace with -n."
+	return e
 }
 
 // removals decides about the objects that are labelled as the workload's.

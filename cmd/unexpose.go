@@ -16,7 +16,8 @@ import (
 
 type unexposeOptions struct {
 	IO
-	flags *k8s.Flags
+	flags  *k8s.Flags
+	called called
 
 	workload string
 	restart  bool
@@ -34,7 +35,8 @@ func newUnexpose(streams IO, flags *k8s.Flags) *cobra.Command {
 route needs. With the last exposure of a namespace the injection label goes too, if expose set it.
 
 Only what grpcmesh made and still owns is deleted. Pods keep their sidecar until they are
-restarted, which is done only with --restart.`,
+restarted, which is done only with --restart. An exposure whose VirtualService someone else has
+written into is kept whole (exit code 5).`,
 		Example: `  # The only exposed workload of a namespace
   grpcmesh unexpose --namespace test
 
@@ -48,6 +50,7 @@ restarted, which is done only with --restart.`,
 			if len(args) == 1 {
 				o.workload = args[0]
 			}
+			o.called = calledAs(c)
 			return o.run(c.Context())
 		},
 	}
@@ -98,10 +101,16 @@ func (o *unexposeOptions) run(ctx context.Context) error {
 	if err != nil {
 		return outOfTime(ctx, err, o.timeout)
 	}
-	if o.dryRun == "server" {
+	u.tellKept(p)
+	if o.dryRun == "server" || u.stays != nil {
 		for _, c := range p.Changes {
 			u.change(c)
 		}
+	}
+	if u.stays != nil {
+		return u.cutShort(ctx, u.stays)
+	}
+	if o.dryRun == "server" {
 		return o.print(u.doc)
 	}
 	if err := k8s.Carry(ctx, u.appliers, p, u.change); err != nil {

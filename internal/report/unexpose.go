@@ -21,24 +21,36 @@ type Unexpose struct {
 
 // Tail is what the text output ends with, after the changes.
 func (u *Unexpose) Tail(w io.Writer) error {
-	wrote := 0
+	gone, restarted := 0, 0
+	var kept []string
 	for _, c := range u.Changes {
 		switch c.Action {
-		case plan.Create, plan.Update, plan.Delete, plan.Restart:
-			wrote++
-		case plan.Keep, plan.Reuse, plan.Unchanged:
+		case plan.Create, plan.Update, plan.Delete:
+			gone++
+		case plan.Restart:
+			restarted++
+		case plan.Keep:
+			kept = append(kept, Clean(c.Kind+"/"+c.Name))
+		case plan.Reuse, plan.Unchanged:
 		}
 	}
 	var b strings.Builder
 	switch {
 	case u.DryRun != "":
 		fmt.Fprintf(&b, "\nDry run (%s): nothing was written.\n", u.DryRun)
-	case wrote == 0:
+	case gone == 0 && restarted > 0:
+		fmt.Fprintf(&b, "\nThe sidecars are gone; nothing else was to undo in namespace %s.\n", Clean(u.Namespace))
+	case gone == 0 && len(kept) > 0:
+		fmt.Fprintf(&b, "\nNothing was undone in namespace %s.\n", Clean(u.Namespace))
+	case gone == 0:
 		fmt.Fprintf(&b, "\nNothing to undo in namespace %s.\n", Clean(u.Namespace))
 	case u.Workload == "":
 		fmt.Fprintf(&b, "\nWhat a run that was cut short had left in namespace %s is gone.\n", Clean(u.Namespace))
 	default:
 		fmt.Fprintf(&b, "\n%s in namespace %s is no longer exposed.\n", Clean(u.Workload), Clean(u.Namespace))
+	}
+	if len(kept) > 0 {
+		fmt.Fprintf(&b, "Kept, as it is not grpcmesh's alone: %s.\n", strings.Join(kept, ", "))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
