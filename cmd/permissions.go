@@ -96,21 +96,33 @@ func toProbe(namespace string) []k8s.Permission {
 	}
 }
 
-// toUndo is what it takes to take an exposure back.
-func toUndo(ns string) []k8s.Permission {
+// toUndo is what it takes to take an exposure back, and to restart what it
+// leaves over.
+func toUndo(ns string, restart bool) []k8s.Permission {
 	needed := []k8s.Permission{
 		{Verb: "get", Resource: "namespaces", Namespace: ns, Name: ns},
 		{Verb: "patch", Resource: "namespaces", Namespace: ns, Name: ns},
+		{Verb: "list", Group: "admissionregistration.k8s.io", Resource: "mutatingwebhookconfigurations"},
+		{Verb: "list", Resource: "services", Namespace: ns},
+		{Verb: "get", Resource: "services", Namespace: ns},
 		{Verb: "delete", Resource: "services", Namespace: ns},
+		{Verb: "list", Resource: "pods", Namespace: ns},
 		{Verb: "patch", Group: istioGroup, Resource: "gateways", Namespace: ns},
-	}
-	for _, resource := range []string{"deployments", "statefulsets", "daemonsets"} {
-		needed = append(needed, k8s.Permission{Verb: "list", Group: "apps", Resource: resource, Namespace: ns})
 	}
 	for _, resource := range []string{"gateways", "virtualservices"} {
 		needed = append(needed, k8s.Permission{Verb: "list", Group: istioGroup, Resource: resource},
 			k8s.Permission{Verb: "get", Group: istioGroup, Resource: resource, Namespace: ns},
 			k8s.Permission{Verb: "delete", Group: istioGroup, Resource: resource, Namespace: ns})
 	}
-	return append(needed, k8s.Permission{Verb: "list", Resource: "services", Namespace: ns}, k8s.Permission{Verb: "get", Resource: "services", Namespace: ns})
+	for _, resource := range []string{"deployments", "statefulsets", "daemonsets"} {
+		needed = append(needed, k8s.Permission{Verb: "list", Group: "apps", Resource: resource, Namespace: ns},
+			k8s.Permission{Verb: "get", Group: "apps", Resource: resource, Namespace: ns})
+		if restart {
+			needed = append(needed, k8s.Permission{Verb: "patch", Group: "apps", Resource: resource, Namespace: ns})
+		}
+	}
+	for _, resource := range []string{"replicasets", "controllerrevisions"} {
+		needed = append(needed, k8s.Permission{Verb: "list", Group: "apps", Resource: resource, Namespace: ns})
+	}
+	return needed
 }

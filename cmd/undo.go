@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -27,6 +26,7 @@ type undoer struct {
 	workloads []k8s.Workload
 	last      bool                // no other exposure is left in the namespace
 	stays     *plan.ConflictError // the exposure's VirtualService is kept; nil: it goes
+	leaving   *leaving            // whose sidecars are to go; nil: none, or not asked for
 	doc       *report.Unexpose
 }
 
@@ -34,7 +34,7 @@ type undoer struct {
 // object that tells of the exposure goes last, so that a run that was cut short
 // is completed by the same command.
 func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
-	missing, err := u.cluster.Missing(ctx, toUndo(u.namespace))
+	missing, err := u.cluster.Missing(ctx, toUndo(u.namespace, u.o.restart))
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -80,7 +80,7 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	label, err := u.label(ctx, ns)
+	label, after, err := u.label(ctx, ns)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -90,9 +90,9 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 		if u.last && p.Writes() > 0 {
 			u.warn("a run that was cut short has left objects in namespace %s; this takes them away: %s", u.namespace, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
 		}
-		return plan.Plan{}, nil
+		return plan.Plan{}, u.findSidecars(ctx, ns.Labels, false)
 	}
-	return p, nil
+	return p, u.findSidecars(ctx, after, (plan.Plan{Changes: label}).Writes() > 0)
 }
 
 // conflict is about the VirtualService of an exposure that is to go and is
@@ -205,20 +205,7 @@ func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone string) 
 		removal.Action, removal.Reason = plan.Keep, "bound to it: "+strings.Join(users, ", ")
 		return []plan.Change{removal}, nil
 	}
-	return u.apply(ctx, manifest.GatewayObject(u.namespace, gw.Spec.Selector, servers))
-}
-
-// label gives up the namespace's injection label with its last exposure. By
-// server-side apply that takes away just what grpcmesh itself had set.
-func (u *undoer) label(ctx context.Context, ns *plan.State) ([]plan.Change, error) {
-	if !u.last {
-		return nil, nil
-	}
-	return u.apply(ctx, manifest.NamespaceObject(u.namespace, types.UID(ns.UID)))
-}
-
-func (u *undoer) apply(ctx context.Context, obj manifest.Object) ([]plan.Change, error) {
-	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{obj})
+	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{manifest.GatewayObject(u.namespace, gw.Spec.Selector, servers)})
 	if err != nil {
 		return nil, err
 	}
@@ -226,45 +213,19 @@ func (u *undoer) apply(ctx context.Context, obj manifest.Object) ([]plan.Change,
 	return p.Changes, err
 }
 
-// restart takes the sidecars away, where that was asked for.
-func (u *undoer) restart(ctx context.Context) error {
-	if u.doc.Workload == "" {
-		return nil
+// label gives up the namespace's injection label with its last exposure. By
+// server-side apply that takes away just what grpcmesh itself had set. after are
+// the namespace's labels then.
+func (u *undoer) label(ctx context.Context, ns *plan.State) (changes []plan.Change, after map[string]string, err error) {
+	if !u.last {
+		return nil, ns.Labels, nil
 	}
-	all, err := u.cluster.Workloads(ctx, u.namespace)
+	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{manifest.NamespaceObject(u.namespace, types.UID(ns.UID))})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	w, err := k8s.Choose(all, u.namespace, u.doc.Workload)
-	if err != nil {
-		return nil //nolint:nilerr // the workload is gone, and its pods with it
-	}
-	pods, err := u.cluster.NewestPods(ctx, w)
-	if err != nil {
-		return err
-	}
-	with := 0
-	for i := range pods {
-		if k8s.HasSidecar(pods[i].Spec) {
-			with++
-		}
-	}
-	switch {
-	case with == 0:
-		return nil
-	case !u.o.restart:
-		u.o.say("           %s of %s keep their sidecar until they are restarted (--restart)", plural(with, "pod"), w)
-		return nil
-	case !u.last:
-		u.warn("%s was not restarted: its namespace is still labelled for injection, for the other exposures", w)
-		return nil
-	}
-	if err := u.cluster.Restart(ctx, w, time.Now()); err != nil {
-		return err
-	}
-	u.change(plan.Change{ID: manifest.ID{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}, Action: plan.Restart,
-		Reason: fmt.Sprintf("%d of %s had a sidecar", with, plural(len(pods), "pod"))})
-	return u.cluster.WaitRolledOut(ctx, w, func(s string) { u.o.say("waiting    %s: %s", w, s) })
+	p, err := plan.Build(steps)
+	return p.Changes, steps[0].Dry.Labels, err
 }
 
 func (u *undoer) change(c plan.Change) {

@@ -24,6 +24,7 @@ type unexposeOptions struct {
 	timeout  time.Duration
 	output   string
 	dryRun   string
+	yes      bool
 }
 
 func newUnexpose(streams IO, flags *k8s.Flags) *cobra.Command {
@@ -56,6 +57,7 @@ written into is kept whole (exit code 5).`,
 	}
 	fs := c.Flags()
 	fs.BoolVar(&o.restart, "restart", false, "Restart the workload's pods if they then no longer get a sidecar.")
+	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
 	fs.DurationVar(&o.timeout, "timeout", time.Minute, "How long to wait in all.")
 	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")
 	fs.StringVar(&o.dryRun, "dry-run", "none", "none or server (the server checks, persists nothing).")
@@ -111,6 +113,9 @@ func (o *unexposeOptions) run(ctx context.Context) error {
 		return u.cutShort(ctx, u.stays)
 	}
 	if o.dryRun == "server" {
+		if u.leaving != nil {
+			u.change(u.leaving.change())
+		}
 		return o.print(u.doc)
 	}
 	if err := k8s.Carry(ctx, u.appliers, p, u.change); err != nil {

@@ -15,6 +15,7 @@ type Unexpose struct {
 	DryRun     string   `json:"dryRun,omitempty"`
 	Namespace  string   `json:"namespace"`
 	Workload   string   `json:"workload,omitempty"` // kind/name; empty: none was exposed
+	Touches    []string `json:"touches,omitempty"`  // other workloads that lose their sidecar at their next restart
 	Changes    []Change `json:"changes"`
 	Warnings   []string `json:"warnings,omitempty"`
 }

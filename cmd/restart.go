@@ -1,0 +1,64 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"grpcmesh/internal/k8s"
+)
+
+// rollable refuses, before anything is written, a workload whose pods a restart
+// would not replace. effect is what they then can't have happen to them, instead
+// what to do in place of a restart.
+func rollable(w k8s.Workload, effect, instead string) error {
+	refuse := func(cause, hint string) error {
+		return &k8s.NotReadyError{Subject: w.String(), Cause: cause, Hint: "Nothing was written. " + hint}
+	}
+	switch {
+	case w.Paused:
+		return refuse("its rollout is paused, so its pods can't "+effect,
+			fmt.Sprintf("Resume it first: kubectl -n %s rollout resume deployment/%s", w.Namespace, w.Name))
+	case w.OnDelete:
+		return refuse("its update strategy is OnDelete, so a restart replaces no pod",
+			instead+" and delete its pods yourself, or change the strategy.")
+	}
+	return nil
+}
+
+// confirm asks before a restart that leaves a gap in service. Where no one can
+// answer, --yes must have.
+func confirm(ctx context.Context, streams IO, w k8s.Workload, gap string, timeout time.Duration) error {
+	refuse := func(cause, hint string) error {
+		return &k8s.NotReadyError{Subject: w.String(), Cause: cause, Hint: "Nothing was written." + hint}
+	}
+	in, ok := streams.In.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return refuse(gap, " Go on with --yes.")
+	}
+	_, _ = fmt.Fprintf(streams.Err, "%s: %s. Go on? [y/N] ", w, gap)
+	answered := make(chan string, 1)
+	go func() { // a read knows no context; the process ends with the run
+		answer := ""
+		_, _ = fmt.Fscanln(streams.In, &answer) // what can't be read is no yes
+		answered <- answer
+	}()
+	select {
+	case answer := <-answered:
+		if slices.Contains([]string{"y", "yes"}, strings.ToLower(answer)) {
+			return nil
+		}
+		return refuse("not confirmed", "")
+	case <-ctx.Done():
+		_, _ = fmt.Fprintln(streams.Err)
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			return refuse(fmt.Sprintf("not confirmed within --timeout %s", timeout), "")
+		}
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,174 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// leaving is the workload whose sidecars are left over once the exposure is
+// undone.
+type leaving struct {
+	k8s.Workload
+	with, pods int // of its newest pods: those with a sidecar, and all
+}
+
+func (l *leaving) change() plan.Change {
+	return plan.Change{ID: manifest.ID{Kind: l.Kind, Namespace: l.Namespace, Name: l.Name}, Action: plan.Restart,
+		Reason: fmt.Sprintf("%d of %s had a sidecar", l.with, plural(l.pods, "pod"))}
+}
+
+// count looks at the newest pods, once the controller has taken notice of the
+// newest template.
+func (l *leaving) count(ctx context.Context, c *k8s.Cluster) error {
+	w, err := c.Observed(ctx, l.Workload)
+	if err != nil {
+		return err
+	}
+	pods, err := c.NewestPods(ctx, w)
+	if err != nil {
+		return err
+	}
+	l.Workload, l.pods, l.with = w, len(pods), 0
+	for i := range pods {
+		if k8s.HasSidecar(pods[i].Spec) {
+			l.with++
+		}
+	}
+	return nil
+}
+
+// restartable refuses what a restart could not bring about.
+func (l *leaving) restartable() error {
+	return rollable(l.Workload, "lose the sidecar", "Run the same command without --restart,")
+}
+
+// findSidecars finds out which sidecars the end of the exposure leaves over, and
+// sees to it that a restart that was asked for can take them away. after are the
+// namespace's labels once the plan is carried out; losing says that it takes the
+// injection label away.
+func (u *undoer) findSidecars(ctx context.Context, after map[string]string, losing bool) error {
+	injectors, err := u.mesh.Injectors(ctx)
+	if err != nil {
+		return err
+	}
+	by := func(w k8s.Workload) string { return injectedBy(injectors, u.namespace, after, w.Template) }
+	w, ok := u.restartee()
+	if losing {
+		if err := u.findTouched(ctx, w, by); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return nil
+	}
+	l := &leaving{Workload: w}
+	if err := l.count(ctx, u.cluster); err != nil || l.with == 0 {
+		return err
+	}
+	label := by(l.Workload)
+	switch {
+	case label != "" && u.o.restart && !u.last:
+		u.warn("%s is not restarted: its namespace goes on injecting (%s), for the other exposures", w, label)
+		return nil
+	case label != "" && u.o.restart:
+		u.warn("%s is not restarted: its pods would get a sidecar again (%s), which is not grpcmesh's to take away", w, label)
+		return nil
+	case label != "":
+		return nil
+	case !u.o.restart:
+		u.o.say("           %s of %s keep their sidecar until they are restarted (--restart)", plural(l.with, "pod"), w)
+		return nil
+	}
+	u.leaving = l
+	if err := l.restartable(); err != nil {
+		return err
+	}
+	if gap := l.Gap(); gap != "" && !u.o.yes && u.o.dryRun == "none" {
+		return confirm(ctx, u.o.IO, l.Workload, gap, u.o.timeout)
+	}
+	return nil
+}
+
+// restartee is the workload whose exposure goes; where none does, the one that
+// the argument names, or the only one.
+func (u *undoer) restartee() (k8s.Workload, bool) {
+	arg := u.doc.Workload
+	if arg == "" {
+		arg = u.o.workload
+	}
+	w, err := k8s.Choose(u.workloads, u.namespace, arg)
+	if err != nil && arg == "" && u.o.restart && len(u.workloads) > 1 {
+		u.warn("nothing is restarted: no exposure goes, and namespace %s has %d workloads. Name one: %s", u.namespace, len(u.workloads),
+			u.o.called.grpcmesh("unexpose", strings.ToLower(u.workloads[0].Kind)+"/"+u.workloads[0].Name, "-n", u.namespace, "--restart"))
+	}
+	return w, err == nil // it may be gone, and its pods with it
+}
+
+// findTouched names the other workloads that lose their sidecar with the label.
+func (u *undoer) findTouched(ctx context.Context, own k8s.Workload, by func(k8s.Workload) string) error {
+	pods, err := u.cluster.Core.CoreV1().Pods(u.namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing pods in namespace %s: %w", u.namespace, err)
+	}
+	for _, w := range u.workloads {
+		if w.UID != own.UID && by(w) == "" && wearsSidecar(w, pods.Items) {
+			u.doc.Touches = append(u.doc.Touches, w.String())
+		}
+	}
+	if len(u.doc.Touches) > 0 {
+		u.o.say("           without the label these too lose their sidecar, at their next restart: %s", strings.Join(u.doc.Touches, ", "))
+	}
+	return nil
+}
+
+// wearsSidecar says whether one of the workload's pods has a sidecar.
+func wearsSidecar(w k8s.Workload, pods []corev1.Pod) bool {
+	selector, err := metav1.LabelSelectorAsSelector(w.Selector)
+	if err != nil {
+		return false // the API server takes no such selector
+	}
+	for i := range pods {
+		if k8s.HasSidecar(pods[i].Spec) && selector.Matches(labels.Set(pods[i].Labels)) {
+			return true
+		}
+	}
+	return false
+}
+
+// injectedBy is the label by which pods of the template get a sidecar in a
+// namespace with the labels, or "" where they get none.
+func injectedBy(injectors []istio.Injector, namespace string, with map[string]string, template corev1.PodTemplateSpec) string {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: with}}
+	inj, err := istio.DecideInjection(injectors, ns, template, "")
+	if err != nil || inj.Set != nil {
+		return ""
+	}
+	return inj.Label
+}
+
+// restart takes the sidecars away, judged anew now that the label is gone.
+func (u *undoer) restart(ctx context.Context) error {
+	l := u.leaving
+	if l == nil {
+		return nil
+	}
+	if err := l.count(ctx, u.cluster); err != nil || l.with == 0 {
+		return err
+	}
+	if err := u.cluster.Restart(ctx, l.Workload, time.Now()); err != nil {
+		return err
+	}
+	u.change(l.change())
+	return u.cluster.WaitRolledOut(ctx, l.Workload, func(s string) { u.o.say("waiting    %s: %s", l.Workload, s) })
+}
