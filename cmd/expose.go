@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
@@ -235,33 +234,7 @@ func (o *exposeOptions) consent(ctx context.Context, x *exposer) error {
 	if gap == "" || o.yes || o.dryRun != "none" {
 		return nil
 	}
-	refuse := func(cause, hint string) error {
-		return &k8s.NotReadyError{Subject: x.workload.String(), Cause: cause, Hint: "Nothing was written." + hint}
-	}
-	in, ok := o.In.(interface{ Fd() uintptr })
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return refuse(gap, " Go on with --yes.")
-	}
-	_, _ = fmt.Fprintf(o.Err, "%s: %s. Go on? [y/N] ", x.workload, gap)
-	answered := make(chan string, 1)
-	go func() { // a read knows no context; the process ends with the run
-		answer := ""
-		_, _ = fmt.Fscanln(o.In, &answer) // what can't be read is no yes
-		answered <- answer
-	}()
-	select {
-	case answer := <-answered:
-		if slices.Contains([]string{"y", "yes"}, strings.ToLower(answer)) {
-			return nil
-		}
-		return refuse("not confirmed", "")
-	case <-ctx.Done():
-		_, _ = fmt.Fprintln(o.Err)
-		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-			return refuse(fmt.Sprintf("not confirmed within --timeout %s", o.timeout), "")
-		}
-		return context.Cause(ctx)
-	}
+	return confirm(ctx, o.IO, x.workload, gap, o.timeout)
 }
 
 func userAgent() string { return "grpcmesh/" + strings.ReplaceAll(version(), " ", "+") }

@@ -149,20 +149,10 @@ func (x *exposer) countSidecars(ctx context.Context) error {
 // restartable refuses, before anything is written, what a restart could not
 // bring about.
 func (x *exposer) restartable() error {
-	refuse := func(cause, hint string) error {
-		return &k8s.NotReadyError{Subject: x.workload.String(), Cause: cause, Hint: "Nothing was written. " + hint}
-	}
-	switch {
-	case x.lacking == 0:
+	if x.lacking == 0 {
 		return nil
-	case x.workload.Paused:
-		return refuse("its rollout is paused, so its pods can't be given the sidecar",
-			fmt.Sprintf("Resume it first: kubectl -n %s rollout resume deployment/%s", x.workload.Namespace, x.workload.Name))
-	case x.workload.OnDelete:
-		return refuse("its update strategy is OnDelete, so a restart replaces no pod",
-			"Label the namespace and delete its pods yourself, or change the strategy.")
 	}
-	return nil
+	return rollable(x.workload, "be given the sidecar", "Label the namespace")
 }
 
 // gap is why a restart would leave the service without pods for a while, or "".
