@@ -53,7 +53,13 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		return nil, &manifest.TargetError{What: "no workload of namespace " + o.intent.Namespace + " that was looked at speaks gRPC",
 			Hint: "Where one listens on another port, name it: grpcmesh expose WORKLOAD --target-port PORT"}
 	}
-	// The last of a namespace knows what all of them need of its Gateway.
+	xs.shareGateways()
+	return xs, errors.Join(errs...)
+}
+
+// shareGateways gives all of a namespace one Gateway: the last knows what all
+// of them need of it.
+func (xs batch) shareGateways() {
 	gateway := map[string]*exposer{}
 	for i := len(xs) - 1; i >= 0; i-- {
 		if gateway[xs[i].exposure.Namespace] == nil {
@@ -61,7 +67,6 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		}
 		xs[i].exposure.Servers = gateway[xs[i].exposure.Namespace].exposure.Servers
 	}
-	return xs, errors.Join(errs...)
 }
 
 // plan asks the server for a dry run of everything and decides what to write.
@@ -77,9 +82,11 @@ func (xs batch) plan(ctx context.Context) error {
 			}
 			seen[obj.ID] = true
 		}
-		if err := x.plan(ctx, objs); err != nil {
-			errs = append(errs, err)
+		err := x.plan(ctx, objs)
+		if err == nil {
+			err = x.again.unmoved(x.planned)
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -87,10 +94,8 @@ func (xs batch) plan(ctx context.Context) error {
 // carryOut writes the plans, one after another, then restarts and waits for
 // several at a time. What fails for one stops no other.
 func (xs batch) carryOut(ctx context.Context) error {
-	for _, x := range xs {
-		if err := k8s.Carry(ctx, x.appliers, x.planned, x.change); err != nil {
-			return err
-		}
+	if err := xs.write(ctx); err != nil {
+		return err
 	}
 	errs := make([]error, len(xs))
 	gate := make(chan struct{}, atOnce)
@@ -118,7 +123,7 @@ func (xs batch) document() *report.ExposeList {
 // bringUp restarts the workload where that is due, and waits until calls come
 // through.
 func (x *exposer) bringUp(ctx context.Context) error {
-	wrote := x.planned.Writes() > 0
+	wrote := len(x.again.wrote) > 0
 	restarted, err := x.restart(ctx)
 	if err != nil {
 		return err

@@ -148,12 +148,19 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	if err != nil {
 		return outOfTime(ctx, err, o.timeout)
 	}
-	if err := xs.plan(ctx); err != nil {
+	if err := xs.settlePlan(ctx, xs.plan); err != nil {
 		return outOfTime(ctx, err, o.timeout)
 	}
+	asked := false
 	for _, x := range xs {
 		if err := o.consent(ctx, x); err != nil {
 			return err
+		}
+		asked = asked || o.asks(x)
+	}
+	if asked { // and who knows how long ago
+		if err := xs.settlePlan(ctx, xs.replan); err != nil {
+			return outOfTime(ctx, err, o.timeout)
 		}
 	}
 	if o.dryRun == "server" {
@@ -227,14 +234,18 @@ func (o *exposeOptions) say(format string, args ...any) {
 	_, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...)))
 }
 
+// asks says whether there is anything to ask about.
+func (o *exposeOptions) asks(x *exposer) bool {
+	return x.gap() != "" && !o.yes && o.dryRun == "none"
+}
+
 // consent asks before a restart that leaves a gap in service. Where no one can
 // answer, --yes must have.
 func (o *exposeOptions) consent(ctx context.Context, x *exposer) error {
-	gap := x.gap()
-	if gap == "" || o.yes || o.dryRun != "none" {
+	if !o.asks(x) {
 		return nil
 	}
-	return confirm(ctx, o.IO, x.workload, gap, o.timeout)
+	return confirm(ctx, o.IO, x.workload, x.gap(), o.timeout)
 }
 
 func userAgent() string { return "grpcmesh/" + strings.ReplaceAll(version(), " ", "+") }

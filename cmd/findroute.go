@@ -44,6 +44,10 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.again.gateway = ""
+	if gw := routes.Gateway(x.exposure.Namespace, manifest.GatewayName); gw != nil {
+		x.again.gateway = gw.ResourceVersion
+	}
 	for _, b := range x.before {
 		routes = routes.With(b.exposure.Objects())
 	}
@@ -61,8 +65,11 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	if foreign && !covered {
 		return nil // it can't be as wanted, which the plan says better than what it would bring about
 	}
-	if err := routes.Clash(x.ingress, x.open.Port, *e); err != nil {
-		return err
+	// Once its own route is written, who came after is not this run's matter.
+	if !x.again.wrote[manifest.ID{Kind: "VirtualService", Namespace: e.Namespace, Name: e.WorkloadName}] {
+		if err := routes.Clash(x.ingress, x.open.Port, *e); err != nil {
+			return err
+		}
 	}
 	x.shared = routes.Shared(x.ingress, x.open.Port, *e)
 	if e.ReuseGateway {

@@ -42,11 +42,12 @@ type exposer struct {
 	exposure  manifest.Exposure
 	warnings  []string
 	planned   plan.Plan
+	again     replanning
 	doc       *report.Expose
 }
 
 func newExposer(o *exposeOptions, cluster *k8s.Cluster, mesh *istio.Mesh, intent manifest.Intent, before batch) *exposer {
-	return &exposer{o: o, intent: intent, before: before, cluster: cluster, mesh: mesh, appliers: k8s.Appliers{
+	return &exposer{o: o, intent: intent, before: before, again: newReplanning(), cluster: cluster, mesh: mesh, appliers: k8s.Appliers{
 		"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh,
 	}}
 }

@@ -23,7 +23,7 @@ type Applier interface {
 	// Get is the live object, or nil where there is none.
 	Get(ctx context.Context, id manifest.ID) (*plan.State, error)
 	// Apply sends the object by server-side apply. A resourceVersion that is
-	// not empty must be the live object's.
+	// not empty must be the live object's, where there is one.
 	Apply(ctx context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error)
 	// Delete deletes the object; one that the preconditions don't fit is a
 	// conflict.
@@ -126,8 +126,15 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 	return steps, nil
 }
 
+// unborn is a resourceVersion that no object has. A server-side apply that
+// carries it makes an object that is not there, and is a conflict where one has
+// come to be since the plan was made: one field manager never conflicts with
+// itself, so that another run's Gateway would else be written over.
+const unborn = "1"
+
 // Carry writes a plan's creations, updates and deletions, in order, and stops
-// at the first that fails. done is told each change after it was written. A plan cut
+// at the first that fails. What is not as it was when the plan was made is a
+// stale *plan.ConflictError. done is told each change after it was written. A plan cut
 // short is completed by running the same command again.
 func Carry(ctx context.Context, by Appliers, p plan.Plan, done func(plan.Change)) error {
 	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager}
@@ -136,7 +143,11 @@ func Carry(ctx context.Context, by Appliers, p plan.Plan, done func(plan.Change)
 			return err
 		}
 		if c.Action == plan.Create || c.Action == plan.Update {
-			if _, err := by[c.ID.Kind].Apply(ctx, c.Object, c.ResourceVersion, opts); err != nil {
+			version := c.ResourceVersion
+			if c.Action == plan.Create {
+				version = unborn
+			}
+			if _, err := by[c.ID.Kind].Apply(ctx, c.Object, version, opts); err != nil {
 				return applyError(c.ID, err, "refused")
 			}
 		}
@@ -200,7 +211,7 @@ func applyError(id manifest.ID, err error, verb string) error {
 		}
 	}
 	if apierrors.IsConflict(err) {
-		return &plan.ConflictError{ID: id, Reason: "it changed while grpcmesh was at work", Hint: "Run the same command again."}
+		return Changed(id)
 	}
 	return fmt.Errorf("the API server %s %s: %w", verb, id, err)
 }

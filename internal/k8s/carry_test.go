@@ -60,7 +60,13 @@ func change(action plan.Action, name string) plan.Change {
 // or after the run has ended.
 func TestCarry(t *testing.T) {
 	p := plan.Plan{Changes: []plan.Change{change(plan.Unchanged, "a"), change(plan.Create, "b"), change(plan.Reuse, "c"), change(plan.Update, "d"), change(plan.Restart, "e"), change(plan.Update, "f"), change(plan.Delete, "g"), change(plan.Keep, "h")}}
-	write := func(name string) string { return "Service/" + name + "@v-" + name + " by grpcmesh" }
+	write := func(name string) string {
+		version := "v-" + name
+		if name == "b" {
+			version = "1" // what is to be created has none; this one is no object's
+		}
+		return "Service/" + name + "@" + version + " by grpcmesh"
+	}
 	for _, tc := range []struct {
 		name        string
 		book        *book

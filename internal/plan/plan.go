@@ -73,12 +73,13 @@ func (p Plan) Writes() int {
 	return n
 }
 
-// ConflictError says that an object or a field belongs to someone else.
-// Nothing has been written when Plan returns it.
+// ConflictError says that an object or a field belongs to someone else, or
+// changed meanwhile. Nothing has been written when Build returns it.
 type ConflictError struct {
 	ID     manifest.ID
 	Reason string
 	Hint   string
+	Stale  bool // it only changed since the plan was made: another plan may do
 }
 
 // Error names the object, its namespace, the reason and the way out.
@@ -129,7 +130,7 @@ func Build(steps []Step) (Plan, error) {
 		default:
 			return Plan{}, &ConflictError{
 				ID:     c.ID,
-				Reason: "it exists and was not made by grpcmesh; it differs in " + paths(beyondOwnMarks(c.Diff)),
+				Reason: "it exists and was not made by grpcmesh; it differs in " + Paths(beyondOwnMarks(c.Diff)),
 				Hint:   "Nothing was written. Delete or rename that object, or expose under other names.",
 			}
 		}
@@ -153,7 +154,8 @@ func beyondOwnMarks(fields []Field) []Field {
 	return rest
 }
 
-func paths(fields []Field) string {
+// Paths names the fields of a difference.
+func Paths(fields []Field) string {
 	names := make([]string, 0, len(fields))
 	for _, f := range fields {
 		names = append(names, f.Path)

@@ -1,0 +1,134 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// replanning is what a run keeps in mind to plan again.
+type replanning struct {
+	gateway string                 // version of the namespace's Gateway that the routes were read with; "": none
+	first   map[manifest.ID]string // version of each object when it was first planned; "": none
+	noted   map[manifest.ID]bool   // told of already
+	wrote   map[manifest.ID]bool
+}
+
+func newReplanning() replanning {
+	return replanning{first: map[manifest.ID]string{}, noted: map[manifest.ID]bool{}, wrote: map[manifest.ID]bool{}}
+}
+
+// unmoved holds a plan against what it was made from. A Gateway that changed
+// since the routes were read is stale: what the plan keeps of it is not all
+// that it has. What is this exposure's alone, and someone wrote otherwise since
+// the first plan, was another run's wish, and is not overruled.
+func (r *replanning) unmoved(p plan.Plan) error {
+	for _, c := range p.Changes {
+		if c.ID.Kind == "Gateway" && c.ResourceVersion != r.gateway {
+			return k8s.Changed(c.ID)
+		}
+		was, before := r.first[c.ID]
+		if !before {
+			r.first[c.ID] = c.ResourceVersion
+			continue
+		}
+		if c.Action == plan.Update && c.ResourceVersion != was && (c.ID.Kind == "Service" || c.ID.Kind == "VirtualService") {
+			return &plan.ConflictError{ID: c.ID,
+				Reason: "someone else, or another run of grpcmesh, wrote it meanwhile and wants it otherwise: " + plan.Paths(c.Diff),
+				Hint: fmt.Sprintf("It is left as it is: kubectl -n %s get %s %s -o yaml\nIf this run's wish is to hold, run the same command again.",
+					c.ID.Namespace, strings.ToLower(c.ID.Kind), c.ID.Name)}
+		}
+	}
+	return nil
+}
+
+// note tells of a change, once: that it is unchanged when it is looked at
+// again is no news.
+func (x *exposer) note(c plan.Change) {
+	if c.Writes() {
+		x.again.wrote[c.ID] = true
+	} else if x.again.noted[c.ID] {
+		return
+	}
+	x.again.noted[c.ID] = true
+	x.change(c)
+}
+
+// replan reads the routes anew and plans anew.
+func (xs batch) replan(ctx context.Context) error {
+	for _, x := range xs {
+		if err := x.findRoute(ctx); err != nil {
+			return err
+		}
+	}
+	xs.shareGateways()
+	return xs.plan(ctx)
+}
+
+// settlePlan plans; where the cluster changed under it, once more.
+func (xs batch) settlePlan(ctx context.Context, plan func(context.Context) error) error {
+	return k8s.Settle(ctx, xs.told, func(ctx context.Context) error {
+		err := plan(ctx)
+		plan = xs.replan
+		return err
+	})
+}
+
+// write carries the plans out, then plans again and sees that nothing is left
+// to do: of two runs at once that share a Gateway, the last to look finds both
+// served. What changed meanwhile is planned again.
+func (xs batch) write(ctx context.Context) error {
+	planned := true
+	return k8s.Settle(ctx, xs.told, func(ctx context.Context) error {
+		if !planned {
+			if err := xs.replan(ctx); err != nil {
+				return err
+			}
+		}
+		planned = false
+		for _, x := range xs {
+			if err := k8s.Carry(ctx, x.appliers, x.planned, x.note); err != nil {
+				return err
+			}
+		}
+		if !xs.wrote() {
+			return nil
+		}
+		if err := xs.replan(ctx); err != nil {
+			return err
+		}
+		planned = true
+		return xs.left()
+	})
+}
+
+func (xs batch) wrote() bool {
+	for _, x := range xs {
+		if len(x.again.wrote) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// left is stale where the plans have something to write.
+func (xs batch) left() error {
+	for _, x := range xs {
+		for _, c := range x.planned.Changes {
+			if c.Writes() {
+				return k8s.Changed(c.ID)
+			}
+		}
+	}
+	return nil
+}
+
+// told says why it takes another plan.
+func (xs batch) told(err error) {
+	reason, _, _ := strings.Cut(err.Error(), "\n")
+	xs[0].o.say("again      %s; planning anew", reason)
+}
