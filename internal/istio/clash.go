@@ -41,18 +41,19 @@ func meeting(ours, theirs []string) string {
 	return ""
 }
 
-// afterwards are the listeners on the port as they will be once the exposure's
-// Gateway is written, and the virtual hosts that its route will claim there.
-func (r Routes) afterwards(in Ingress, port int, e manifest.Exposure) (listeners []Listener, ours []string) {
+// afterwards are the listeners on a port as they will be once the exposure's
+// Gateway is written for the port that it asks for, and the virtual hosts that
+// its route will claim there.
+func (r Routes) afterwards(in Ingress, at, port int, e manifest.Exposure) (listeners []Listener, ours []string) {
 	isOwn := func(l Listener) bool {
 		return l.Gateway.Namespace == e.Namespace && l.Gateway.Name == manifest.GatewayName
 	}
-	listeners = r.Listeners(in, port)
+	listeners = r.Listeners(in, at)
 	if !e.ReuseGateway {
 		listeners = slices.DeleteFunc(listeners, func(l Listener) bool { return isOwn(l) && carriesGRPC(l.Server.Port.Protocol) })
 		own := &clientnet.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: manifest.GatewayName}}
 		for _, s := range manifest.MergeServers(e.Servers, port, e.Host) {
-			if in.listensOn(s.Port) == in.listensOn(port) {
+			if in.listensOn(s.Port) == in.listensOn(at) {
 				server := &networking.Server{Port: &networking.Port{Number: uint32(s.Port), Protocol: "GRPC"}, Hosts: s.Hosts}
 				listeners = append(listeners, Listener{own, server, in})
 			}
@@ -84,7 +85,7 @@ func (r Routes) meets(l Listener, ours []string, e manifest.Exposure) (others []
 // Shared says whether another VirtualService claims a host that the exposure's
 // will claim on the port: calls to it are then told apart by their path.
 func (r Routes) Shared(in Ingress, port int, e manifest.Exposure) bool {
-	listeners, ours := r.afterwards(in, port, e)
+	listeners, ours := r.afterwards(in, port, port, e)
 	return slices.ContainsFunc(listeners, func(l Listener) bool { return len(r.meets(l, ours, e)) > 0 })
 }
 
@@ -93,8 +94,11 @@ func (r Routes) Shared(in Ingress, port int, e manifest.Exposure) bool {
 // of the ingress, with calls in common; and for a Gateway that keeps gRPC from
 // the port or the host. It is a *plan.ConflictError that names it. The
 // exposure's Servers are what its Gateway has now.
+//
+// A VirtualService serves every port of its Gateway, so the others that the
+// Gateway listens on for its neighbours are looked at as well.
 func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
-	listeners, ours := r.afterwards(in, port, e)
+	listeners, ours := r.afterwards(in, port, port, e)
 	for _, l := range listeners {
 		if p := l.Server.Port.Protocol; !carriesGRPC(p) {
 			return &plan.ConflictError{ID: idOf("Gateway", l.Gateway),
@@ -110,11 +114,44 @@ func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
 			if rule := contested(c.VirtualService, e.MatchService); rule != "" {
 				return &plan.ConflictError{ID: idOf("VirtualService", c.VirtualService),
 					Reason: fmt.Sprintf("it already serves %s for host %q on port %d of gateway %s", rule, c.Host, port, in),
-					Hint:   "Expose under a host of its own (--host NAME), or only one gRPC service (--match-service pkg.Service)."}
+					Hint:   waysBeside(e)}
+			}
+		}
+	}
+	return r.clashElsewhere(in, port, e)
+}
+
+// clashElsewhere looks for another's VirtualService on the ports that the
+// exposure did not ask for and its Gateway listens on. Whatever that one serves
+// there is its own: no one meant the exposure to share it.
+func (r Routes) clashElsewhere(in Ingress, port int, e manifest.Exposure) error {
+	for _, s := range e.Servers {
+		if in.listensOn(s.Port) == in.listensOn(port) {
+			continue
+		}
+		listeners, ours := r.afterwards(in, s.Port, port, e)
+		for _, l := range listeners {
+			for _, c := range r.meets(l, ours, e) {
+				if len(c.VirtualService.Spec.Http) == 0 || e.MatchService != "" && contested(c.VirtualService, e.MatchService) == "" && strings.EqualFold(c.Host, e.Host) {
+					continue
+				}
+				return &plan.ConflictError{ID: idOf("VirtualService", c.VirtualService),
+					Reason: fmt.Sprintf("it serves host %q on port %d of gateway %s, and a route for host %q would answer there too: a VirtualService serves every port of its Gateway",
+						c.Host, s.Port, in, e.Host),
+					Hint: fmt.Sprintf("Nothing was written. Expose under a host that does not take %q (--host NAME), or move %s to port %d first, where the narrower host goes first.",
+						c.Host, idOf("VirtualService", c.VirtualService), port)}
 			}
 		}
 	}
 	return nil
+}
+
+// waysBeside is how an exposure can do beside a route that is in its way.
+func waysBeside(e manifest.Exposure) string {
+	if e.MatchService != "" {
+		return "Expose under a host of its own (--host NAME), or a gRPC service that it does not take (--match-service pkg.Service)."
+	}
+	return "Expose under a host of its own (--host NAME), or only one gRPC service (--match-service pkg.Service)."
 }
 
 // redirects are the virtual hosts whose calls the listener sends to HTTPS,

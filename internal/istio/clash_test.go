@@ -141,6 +141,42 @@ func TestClashAfterwards(t *testing.T) {
 	}
 }
 
+// TestClashElsewhere: a VirtualService serves every port of its Gateway, those
+// of its neighbours too.
+func TestClashElsewhere(t *testing.T) {
+	rule := "{route: [{destination: {host: x}}]}"
+	for _, tc := range []struct {
+		name, host, rule string
+		set              func(*manifest.Exposure)
+		want             bool
+	}{
+		{"our wildcard takes a neighbour's host on its port", "b.v", rule, func(e *manifest.Exposure) { e.Host = "*.v" }, true},
+		{"one service of it too", "b.v", rule, func(e *manifest.Exposure) { e.Host, e.MatchService = "*.v", "a.B" }, true},
+		{"any host", "b.v", rule, nil, true},
+		{"another host", "b.v", rule, func(e *manifest.Exposure) { e.Host = "a.v" }, false},
+		{"services side by side on one host", "b.v", "{match: [{uri: {prefix: /a.C/}}]}", func(e *manifest.Exposure) { e.Host, e.MatchService = "b.v", "a.B" }, false},
+	} {
+		r := Routes{VirtualServices: []*clientnet.VirtualService{
+			service(t, "test", "b", "spec: {gateways: [test/grpc], hosts: ["+tc.host+"], http: ["+tc.rule+"]}")}}
+		e := exposure()
+		if tc.set != nil {
+			tc.set(&e)
+		}
+		e.Servers = []manifest.Server{{Port: 80, Hosts: []string{tc.host}}, {Port: 8000, Hosts: []string{e.Host}}}
+		r.Gateways = []*clientnet.Gateway{gateway(t, "test", "grpc", server("istio: ingressgateway", 80, tc.host))}
+		err := r.Clash(edge(), 8000, e)
+		var conflict *plan.ConflictError
+		if !tc.want {
+			if err != nil {
+				t.Errorf("%s: %v; want no conflict", tc.name, err)
+			}
+		} else if !errors.As(err, &conflict) || !strings.Contains(conflict.Reason, `host "b.v" on port 80 of`) ||
+			!strings.Contains(conflict.Hint, "--host") || strings.Contains(conflict.Hint, "--match-service") {
+			t.Errorf("%s: %v; want a conflict on port 80 that names a way out", tc.name, err)
+		}
+	}
+}
+
 // TestShared: routes that share a host without a call in common are no clash,
 // but verify can't tell them apart by the host.
 func TestShared(t *testing.T) {
