@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -29,39 +30,146 @@ func (x *exposer) findPort(ctx context.Context) error {
 	return x.exposure.Validate() // of the name that a new Service would have
 }
 
+// decidePort finds out which port the app speaks gRPC on: as given, as declared,
+// as a Service leads there, or by asking a pod. What is known without asking is
+// checked at a pod all the same, before anything is written.
 func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) error {
-	if p := x.intent.TargetPort; p != 0 {
-		x.port = k8s.PortFound{Port: p, How: "--target-port"}
-		return nil
-	}
-	if found, ok := k8s.DeclaredPort(x.workload.Template); ok {
-		x.port = found
-		return nil
-	}
 	pods, err := x.cluster.Pods(ctx, x.workload)
 	if err != nil {
 		return err
 	}
-	if found, ok := k8s.ServedPort(services, pods); ok {
-		x.port = found
-		return nil
+	declared := k8s.DeclaredPorts(x.workload.Template)
+	served, ok := k8s.ServedPort(services, pods)
+	switch {
+	case x.intent.TargetPort != 0:
+		x.port = k8s.PortFound{Port: x.intent.TargetPort, How: "--target-port"}
+		return x.checkPort(ctx)
+	case len(declared) == 1:
+		x.port = declared[0]
+		return x.checkPort(ctx)
+	case ok:
+		x.port = served
+		return x.checkPort(ctx)
+	}
+	led := k8s.LedTo(services, pods)
+	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return k8s.Ready(&p) })
+	if i < 0 {
+		return unaskable(x.workload, declared, led)
+	}
+	var tried []string
+	x.port, err = x.cluster.TryPorts(ctx, &pods[i], [][]k8s.PortFound{declared, led}, probe.SpeaksGRPC, func(port int, answer k8s.Answer) {
+		tried = append(tried, fmt.Sprintf("%d %s", port, answer))
+	})
+	if len(tried) > 0 {
+		x.o.say("           %s; asked pod %s: %s", declares(declared), pods[i].Name, strings.Join(tried, ", "))
+	}
+	var target *manifest.TargetError
+	if !errors.As(err, &target) {
+		return err
+	}
+	target.What = x.workload.String() + " " + strings.TrimPrefix(declares(declared), "it ") + "; " + target.What
+	if len(target.Candidates) == 0 {
+		return noPortError{target}
+	}
+	return target
+}
+
+// declares says what the pod template says of its ports.
+func declares(declared []k8s.PortFound) string {
+	if len(declared) == 0 {
+		return "it declares no gRPC port"
+	}
+	var ports []int
+	for _, d := range declared {
+		ports = append(ports, d.Port)
+	}
+	return "it declares several gRPC ports: " + k8s.JoinInts(ports)
+}
+
+// unaskable is the refusal where no pod can be asked, with the ports that
+// something speaks for.
+func unaskable(w k8s.Workload, declared, led []k8s.PortFound) error {
+	e := &manifest.TargetError{
+		What: w.String() + " " + strings.TrimPrefix(declares(declared), "it ") + ", and it has no ready pod that could be asked",
+		Hint: "Say which port the app listens on: --target-port"}
+	if len(declared) > 0 {
+		e.Candidates = k8s.PortFlags(declared)
+		return e
+	}
+	e.Candidates = k8s.PortFlags(led)
+	return noPortError{e}
+}
+
+// listenGrace is how long an app may take from its pod's being ready, which
+// without a readiness probe says nothing, until it listens.
+const listenGrace = 15 * time.Second
+
+// checkPort refuses a port that a ready pod of the newest revision is asked on
+// and does not answer as a gRPC server may. Where there is no such pod, or it
+// can't be asked, it says so and goes on.
+func (x *exposer) checkPort(ctx context.Context) error {
+	pods, err := x.cluster.NewestPods(ctx, x.workload)
+	if err != nil {
+		return err
 	}
 	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return k8s.Ready(&p) })
 	if i < 0 {
-		return noPortError{&manifest.TargetError{
-			What: fmt.Sprintf("%s declares no gRPC port, and it has no ready pod that could be asked", x.workload),
-			Hint: "Say which port the app listens on: --target-port"}}
+		x.o.say("           port %d is not checked: no pod of the newest revision is ready", x.port.Port)
+		return nil
 	}
-	var tried []string
-	x.port, err = x.cluster.TryPorts(ctx, &pods[i], probe.SpeaksGRPC, func(port int, result string) {
-		tried = append(tried, fmt.Sprintf("%d %s", port, result))
-	})
-	x.o.say("           no port is declared; asked pod %s: %s", pods[i].Name, strings.Join(tried, ", "))
-	var none *manifest.TargetError
-	if errors.As(err, &none) && len(none.Candidates) == 0 {
-		return noPortError{none}
+	pod := &pods[i]
+	for start := time.Now(); ; {
+		answer, err := x.cluster.AskPort(ctx, pod, x.port.Port, probe.SpeaksGRPC)
+		switch {
+		case ctx.Err() != nil:
+			return err
+		case err != nil:
+			x.o.say("           port %d is not checked: %s", x.port.Port, err)
+			return nil
+		case answer == k8s.NotAsked:
+			x.o.say("           port %d is not checked: pod %s was %s", x.port.Port, pod.Name, answer)
+			return nil
+		case answer != k8s.NoAnswer || time.Since(start) > listenGrace || hasBeenReady(pod, time.Now()) > listenGrace:
+			return x.judgePort(pod.Name, answer)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
 	}
-	return err
+}
+
+// hasBeenReady is how long the pod has been ready.
+func hasBeenReady(p *corev1.Pod, now time.Time) time.Duration {
+	for _, c := range p.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return now.Sub(c.LastTransitionTime.Time)
+		}
+	}
+	return 0
+}
+
+// judgePort refuses what can't work behind a plaintext gRPC route.
+func (x *exposer) judgePort(pod string, answer k8s.Answer) error {
+	cause := fmt.Sprintf("pod %s does not answer gRPC on port %d (%s): ", pod, x.port.Port, x.port.How)
+	switch answer {
+	case k8s.SpokeGRPC:
+		return nil
+	case k8s.SpokeHTTP2:
+		x.warn("pod %s answers on port %d (%s) by HTTP/2, but not as gRPC servers answer a call of an unknown service", pod, x.port.Port, x.port.How)
+		return nil
+	case k8s.NoAnswer:
+		if k8s.ProbedReady(x.workload.Template, x.port.Port) {
+			return nil // it listens, though not on the loopback
+		}
+		cause += "no answer, so nothing listens there or it hangs up on HTTP/2 in plaintext"
+	case k8s.NotAsked:
+		return nil
+	case k8s.SpokeOther:
+		cause += "what answers there speaks no HTTP/2 in plaintext (HTTP/1, TLS or something else)"
+	}
+	return &k8s.NotReadyError{Subject: x.workload.String(), Cause: cause,
+		Hint: fmt.Sprintf("Nothing was written. Name the port that the app speaks gRPC on: --target-port; or see whether the app is up: kubectl -n %s logs %s", x.workload.Namespace, pod)}
 }
 
 // noPortError says that a workload is not known to speak gRPC on any port.

@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"grpcmesh/internal/manifest"
 )
@@ -25,92 +27,195 @@ func UsualPorts() []int {
 // PortFound is the port that the app speaks gRPC on, and how that is known.
 type PortFound struct {
 	Port int    `json:"port"`
-	How  string `json:"how"`             // "--target-port", "declared …", "answered"
+	How  string `json:"how"`             // "--target-port", "declared …", "answered …"
 	Try  []int  `json:"tried,omitempty"` // what was tried, where nothing was declared
 }
 
-// DeclaredPort is the port that the pod template itself says is gRPC: by a
-// gRPC probe, or by a container port whose name begins with grpc. ok is false
-// where it says nothing, or names several.
-func DeclaredPort(template corev1.PodTemplateSpec) (found PortFound, ok bool) {
-	var candidates []PortFound
-	add := func(port int32, how string) {
-		if !slices.ContainsFunc(candidates, func(f PortFound) bool { return f.Port == int(port) }) {
-			candidates = append(candidates, PortFound{Port: int(port), How: how})
-		}
-	}
+// DeclaredPorts are the ports that the pod template itself says are gRPC: by a
+// gRPC probe, or by a container port whose name begins with grpc.
+func DeclaredPorts(template corev1.PodTemplateSpec) []PortFound {
+	var found []PortFound
 	for _, c := range template.Spec.Containers {
 		for _, p := range c.Ports {
 			if name := strings.ToLower(p.Name); name == "grpc" || strings.HasPrefix(name, "grpc-") {
-				add(p.ContainerPort, "declared: container port "+p.Name)
+				found = addPort(found, int(p.ContainerPort), "declared: container port "+p.Name)
 			}
 		}
 		for _, probe := range []*corev1.Probe{c.ReadinessProbe, c.LivenessProbe, c.StartupProbe} {
 			if probe != nil && probe.GRPC != nil {
-				add(probe.GRPC.Port, "declared: gRPC probe")
+				found = addPort(found, int(probe.GRPC.Port), "declared: gRPC probe")
 			}
 		}
 	}
-	if len(candidates) != 1 {
-		return PortFound{}, false
+	return found
+}
+
+// addPort adds a port that is not among them yet.
+func addPort(found []PortFound, port int, how string) []PortFound {
+	if port == 0 || slices.ContainsFunc(found, func(f PortFound) bool { return f.Port == port }) {
+		return found
 	}
-	return candidates[0], true
+	return append(found, PortFound{Port: port, How: how})
 }
 
 // Speaks says whether a connection's other end speaks gRPC.
 type Speaks func(ctx context.Context, conn net.Conn) (bool, error)
 
-// TryPorts asks each usual port of one pod, through the API server, whether
-// gRPC is spoken there. tell is given a word on each. None or several that
-// answer is a *manifest.TargetError that names --target-port.
-func (c *Cluster) TryPorts(ctx context.Context, pod *corev1.Pod, speaks Speaks, tell func(port int, result string)) (PortFound, error) {
-	ports := UsualPorts()
-	var answered []int
-	for _, port := range ports {
-		ok, why, err := c.tryPort(ctx, pod, port, speaks)
-		if err != nil {
-			return PortFound{}, err
+// Answer is what came of asking a port for gRPC.
+type Answer string
+
+// What a port may answer.
+const (
+	SpokeGRPC  Answer = "gRPC"
+	SpokeHTTP2 Answer = "HTTP/2, but not gRPC" // some servers say so of a gRPC service that they don't have
+	SpokeOther Answer = "not gRPC"             // what answers knows no HTTP/2 in plaintext
+	NoAnswer   Answer = "no answer"            // nothing listens, or it hung up or stayed silent
+	NotAsked   Answer = "not reached in time"  // by the API server
+)
+
+// TryPorts asks ports of one pod, through the API server, whether gRPC is
+// spoken there: what likely leads to it, tier by tier, and last the usual ports.
+// The first tier in which one answers decides. tell is given a word on each.
+// None, or several of a tier, is a *manifest.TargetError that names
+// --target-port.
+func (c *Cluster) TryPorts(ctx context.Context, pod *corev1.Pod, likely [][]PortFound, speaks Speaks, tell func(port int, answer Answer)) (PortFound, error) {
+	return tryPorts(pod.Name, likely, func(port int) (Answer, error) {
+		answer, err := c.AskPort(ctx, pod, port, speaks)
+		if err == nil {
+			tell(port, answer)
 		}
-		if ok {
-			answered = append(answered, port)
-		}
-		tell(port, why)
-	}
-	if len(answered) == 1 {
-		return PortFound{Port: answered[0], How: "answered gRPC", Try: ports}, nil
-	}
-	e := &manifest.TargetError{Hint: "Say which port the app listens on: --target-port"}
-	if len(answered) == 0 {
-		e.What = fmt.Sprintf("pod %s declares no gRPC port and none of the usual ones answered gRPC (tried %s)",
-			pod.Name, JoinInts(ports))
-		return PortFound{}, e
-	}
-	e.What = fmt.Sprintf("pod %s answers gRPC on several ports", pod.Name)
-	for _, p := range answered {
-		e.Candidates = append(e.Candidates, "--target-port "+strconv.Itoa(p))
-	}
-	return PortFound{}, e
+		return answer, err
+	})
 }
 
-func (c *Cluster) tryPort(ctx context.Context, pod *corev1.Pod, port int, speaks Speaks) (ok bool, why string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+func tryPorts(pod string, likely [][]PortFound, ask func(port int) (Answer, error)) (PortFound, error) {
+	var usual []PortFound
+	for _, port := range UsualPorts() {
+		usual = addPort(usual, port, "")
+	}
+	var tried []int
+	for _, tier := range append(slices.Clone(likely), usual) {
+		var answered []PortFound
+		for _, p := range tier {
+			if slices.Contains(tried, p.Port) {
+				continue
+			}
+			answer, err := ask(p.Port)
+			if err != nil {
+				return PortFound{}, err
+			}
+			tried = append(tried, p.Port)
+			if answer == SpokeGRPC {
+				answered = append(answered, p)
+			}
+		}
+		if len(answered) == 1 {
+			found := answered[0]
+			found.Try = tried
+			if found.How != "" {
+				found.How += ", "
+			}
+			found.How += "answered gRPC"
+			return found, nil
+		}
+		if len(answered) > 1 {
+			return PortFound{}, &manifest.TargetError{What: fmt.Sprintf("pod %s answers gRPC on several ports", pod),
+				Candidates: PortFlags(answered), Hint: sayPort}
+		}
+	}
+	return PortFound{}, &manifest.TargetError{Hint: sayPort,
+		What: fmt.Sprintf("pod %s answered gRPC on none of the ports that it was asked on (tried %s)", pod, JoinInts(tried))}
+}
+
+const sayPort = "Say which port the app listens on: --target-port"
+
+// PortFlags are the flags that choose one of the ports.
+func PortFlags(ports []PortFound) []string {
+	var flags []string
+	for _, p := range ports {
+		flag := "--target-port " + strconv.Itoa(p.Port)
+		if p.How != "" {
+			flag += "  (" + p.How + ")"
+		}
+		flags = append(flags, flag)
+	}
+	return flags
+}
+
+// AskPort asks one port of a pod, through the API server, whether gRPC is
+// spoken there. An error says that it could not be asked.
+func (c *Cluster) AskPort(ctx context.Context, pod *corev1.Pod, port int, speaks Speaks) (Answer, error) {
+	asking, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	conn, err := c.Forward(ctx, pod.Namespace, pod.Name, port)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return false, "no answer", nil
+	conn, err := c.Forward(asking, pod.Namespace, pod.Name, port)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return NotAsked, nil
 	}
 	if err != nil { // the API server itself refused: no port will do better
-		return false, "", err
+		return "", err
 	}
-	defer func() { _ = conn.Close() }()
-	ok, err = speaks(ctx, conn)
+	heard := &hearing{Conn: conn}
+	defer func() { _ = heard.Close() }()
+	ok, err := speaks(asking, heard)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	return heard.answer(ok, err), nil
+}
+
+// hearing keeps the first bytes that a connection's other end says.
+type hearing struct {
+	net.Conn
+	mu   sync.Mutex
+	head []byte
+}
+
+func (h *hearing) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if more := 4 - len(h.head); more > 0 {
+		h.head = append(h.head, p[:min(n, more)]...)
+	}
+	return n, err
+}
+
+// answer judges what was heard: HTTP/2 begins with a frame of SETTINGS, whose
+// type, 4, is the fourth byte (RFC 9113, 3.4).
+func (h *hearing) answer(grpc bool, err error) Answer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	switch {
-	case ok:
-		return true, "gRPC", nil
-	case err != nil:
-		return false, "no answer", nil // a port that does not answer is what this looks for
+	case grpc:
+		return SpokeGRPC
+	case len(h.head) == 4 && h.head[3] == 4:
+		return SpokeHTTP2
+	case err != nil && len(h.head) == 0:
+		return NoAnswer
 	}
-	return false, "not gRPC", nil
+	return SpokeOther
+}
+
+// ProbedReady says whether a ready pod's port is known to be listened on,
+// because its readiness probe asks there. The kubelet asks at the pod's address,
+// a port-forward on its loopback: some apps listen on the first alone.
+func ProbedReady(template corev1.PodTemplateSpec, port int) bool {
+	return slices.ContainsFunc(template.Spec.Containers, func(c corev1.Container) bool {
+		p := c.ReadinessProbe
+		return p != nil && (p.GRPC != nil && int(p.GRPC.Port) == port || p.TCPSocket != nil && named(c, p.TCPSocket.Port) == port)
+	})
+}
+
+func named(c corev1.Container, port intstr.IntOrString) int {
+	if port.StrVal == "" {
+		return port.IntValue()
+	}
+	for _, p := range c.Ports {
+		if p.Name == port.StrVal {
+			return int(p.ContainerPort)
+		}
+	}
+	return 0
 }
 
 // JoinInts writes numbers as "1, 2, 3".
@@ -133,10 +238,8 @@ func TargetPort(p corev1.ServicePort, pods []corev1.Pod) int {
 	}
 	for i := range pods {
 		for _, c := range pods[i].Spec.Containers {
-			for _, cp := range c.Ports {
-				if cp.Name == p.TargetPort.StrVal {
-					return int(cp.ContainerPort)
-				}
+			if port := named(c, p.TargetPort); port != 0 {
+				return port
 			}
 		}
 	}
@@ -162,4 +265,17 @@ func ServedPort(services []corev1.Service, pods []corev1.Pod) (found PortFound, 
 		}
 	}
 	return found, ok
+}
+
+// LedTo are the pods' ports that the Services lead to, whatever they call them.
+func LedTo(services []corev1.Service, pods []corev1.Pod) []PortFound {
+	var found []PortFound
+	for _, svc := range services {
+		for _, p := range svc.Spec.Ports {
+			if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
+				found = addPort(found, TargetPort(p, pods), "Service "+svc.Name+" leads there")
+			}
+		}
+	}
+	return found
 }

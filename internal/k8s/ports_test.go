@@ -22,7 +22,7 @@ func grpcProbe(port int32) *corev1.Probe {
 	return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: port}}}
 }
 
-func TestDeclaredPort(t *testing.T) {
+func TestDeclaredPorts(t *testing.T) {
 	t.Parallel()
 	httpProbe := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromInt32(8080)}}}
 	named := func(name string, port int32) corev1.ContainerPort {
@@ -31,7 +31,7 @@ func TestDeclaredPort(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		containers []corev1.Container
-		want       PortFound // zero: not ok
+		want       PortFound // zero: none, or several
 	}{
 		{"nothing, as in the procedure", []corev1.Container{container()}, PortFound{}},
 		{"ports of other names", []corev1.Container{container(named("http", 8080), named("", 50051), named("mygrpc", 1))}, PortFound{}},
@@ -48,9 +48,13 @@ func TestDeclaredPort(t *testing.T) {
 		{"two containers differ", []corev1.Container{container(named("grpc", 7000)), container(named("grpc", 7001))}, PortFound{}},
 		{"the second container's", []corev1.Container{container(), container(named("grpc", 7001))}, PortFound{Port: 7001, How: "declared: container port grpc"}},
 	} {
-		got, ok := DeclaredPort(corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: c.containers}})
-		if diff := cmp.Diff(c.want, got); diff != "" || ok != (c.want.Port != 0) {
-			t.Errorf("%s: ok %t, (-want +got):\n%s", c.name, ok, diff)
+		var got PortFound
+		all := DeclaredPorts(corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: c.containers}})
+		if len(all) == 1 {
+			got = all[0]
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: of %v (-want +got):\n%s", c.name, all, diff)
 		}
 	}
 }
