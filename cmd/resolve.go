@@ -33,6 +33,7 @@ type exposer struct {
 	others    []k8s.Workload // the namespace's other workloads
 	lacking   int            // pods of the newest revision without a sidecar
 	pods      int            // pods of the newest revision
+	held      []string       // pods without a sidecar that a partition keeps from being restarted
 	port      k8s.PortFound
 	injection report.Injection
 	ingress   istio.Ingress
@@ -138,6 +139,14 @@ func (x *exposer) countSidecars(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.held = nil
+	if w.Partition > 0 {
+		all, err := x.cluster.Pods(ctx, w)
+		if err != nil {
+			return err
+		}
+		x.held = w.Held(all)
+	}
 	x.workload, x.pods, x.lacking = w, len(pods), 0
 	for i := range pods {
 		if !k8s.HasSidecar(pods[i].Spec) {
@@ -150,7 +159,14 @@ func (x *exposer) countSidecars(ctx context.Context) error {
 // restartable refuses, before anything is written, what a restart could not
 // bring about.
 func (x *exposer) restartable() error {
-	if x.lacking == 0 {
+	none := x.pods == 0 && x.workload.Replicas > 0 // a paused Deployment makes no first pods either
+	switch {
+	case len(x.held) > 0:
+		return &k8s.NotReadyError{Subject: x.workload.String(),
+			Cause: fmt.Sprintf("its spec.updateStrategy.rollingUpdate.partition is %d, so a restart leaves %s without the sidecar", x.workload.Partition, strings.Join(x.held, ", ")),
+			Hint: fmt.Sprintf("Nothing was written. Set the partition to 0 first: kubectl -n %s patch statefulset %s --type merge -p '{\"spec\":{\"updateStrategy\":{\"rollingUpdate\":{\"partition\":0}}}}'",
+				x.workload.Namespace, x.workload.Name)}
+	case x.lacking == 0 && (!x.workload.Paused || !none):
 		return nil
 	}
 	return rollable(x.workload, "be given the sidecar", "Label the namespace")

@@ -3,6 +3,7 @@ package k8s
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -27,6 +28,8 @@ type Workload struct {
 	Replicas              int32 // wanted; 1 for a DaemonSet, whose nodes decide
 	Paused                bool  // a paused Deployment rolls nothing out
 	OnDelete              bool  // the controller replaces no pod by itself
+	Partition             int32 // of a StatefulSet: its first so many pods keep the older revision
+	firstOrdinal          int32 // of a StatefulSet's pods
 	Recreate              bool  // every pod stops before a new one starts
 	MaxUnavailable        int32 // pods that a rollout may take away at once, rounded as its controller does
 	observed              bool  // the controller has seen the newest template
@@ -113,6 +116,12 @@ func fromDeployment(d *appsv1.Deployment) Workload {
 func fromStatefulSet(s *appsv1.StatefulSet) Workload {
 	w := workload("StatefulSet", s, s.Spec.Selector, s.Spec.Template, s.Spec.Replicas)
 	w.OnDelete = s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
+	if r := s.Spec.UpdateStrategy.RollingUpdate; r != nil && r.Partition != nil && !w.OnDelete {
+		w.Partition = *r.Partition
+	}
+	if s.Spec.Ordinals != nil {
+		w.firstOrdinal = s.Spec.Ordinals.Start
+	}
 	w.MaxUnavailable = 1 // one after another
 	// Its pods get a volume for each claim; a pod rehearsed without them
 	// would be refused.
@@ -210,4 +219,17 @@ func (w Workload) Gap() string {
 		return fmt.Sprintf("its strategy lets %d of %d pods be away at once, so a restart may leave none in service", w.MaxUnavailable, w.Replicas)
 	}
 	return ""
+}
+
+// Held names those of the workload's pods that have no sidecar and that a
+// restart leaves as they are, because the StatefulSet's partition is above them.
+func (w Workload) Held(pods []corev1.Pod) []string {
+	var held []string
+	for i := range pods {
+		ordinal, err := strconv.ParseInt(pods[i].Name[strings.LastIndex(pods[i].Name, "-")+1:], 10, 32)
+		if err == nil && int32(ordinal)-w.firstOrdinal < w.Partition && !HasSidecar(pods[i].Spec) {
+			held = append(held, pods[i].Name)
+		}
+	}
+	return held
 }
