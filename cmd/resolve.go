@@ -114,7 +114,6 @@ func (x *exposer) findWorkload(ctx context.Context) error {
 	for _, w := range all {
 		if w.UID != x.workload.UID {
 			x.others = append(x.others, w)
-			x.injection.Touches = append(x.injection.Touches, w.String())
 		}
 	}
 	if err := x.countSidecars(ctx); err != nil {
@@ -178,48 +177,6 @@ func (x *exposer) gap() string {
 		return ""
 	}
 	return x.workload.Gap()
-}
-
-func (x *exposer) findInjection(ctx context.Context) error {
-	inj, err := istio.DecideInjection(x.injectors, x.namespace, x.workload.Template, x.intent.Revision)
-	if err != nil {
-		return err
-	}
-	x.exposure.InjectLabel = inj.Set
-	x.injection.Label = inj.Label
-	rehearsed, err := x.rehearse(ctx, inj)
-	if err != nil {
-		return err
-	}
-	x.o.say("injection  %s (%s)", inj.Label, rehearsed)
-	if inj.Set == nil {
-		x.injection.Touches = nil // the label is there: nothing new reaches them
-	} else if len(x.injection.Touches) > 0 {
-		x.o.say("           the label will also reach, at their next restart: %s", strings.Join(x.injection.Touches, ", "))
-	}
-	return nil
-}
-
-// rehearse tries injection out before anything is written, and says in words
-// what came of it. Where the label is there and every pod has its sidecar, they
-// are the proof, and this run makes no pod: a rehearsal would only find out
-// whether a quota has room for one that nobody wants. A label that is yet to be
-// set decides on pods to come, and is rehearsed even where none lacks a sidecar
-// today.
-func (x *exposer) rehearse(ctx context.Context, inj istio.Injection) (string, error) {
-	complete := x.pods > 0 && x.lacking == 0
-	if complete && inj.Set == nil {
-		return "every pod has its sidecar", nil
-	}
-	notYet, err := x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj, !complete)
-	if err != nil {
-		return "", err
-	}
-	if notYet != "" {
-		return "not rehearsed: " + notYet, nil
-	}
-	x.injection.Rehearsed = true
-	return "rehearsed: a pod gets its sidecar", nil
 }
 
 // plan asks the server for a dry run of the objects and decides what to write.

@@ -153,27 +153,21 @@ type Injection struct {
 
 // DecideInjection says which label the namespace needs, from the live
 // injectors alone: the labels are tried against their selectors before anything
-// is written. revision, where given, must be among the injectors'.
+// is written. workload is what the template is of, in words; revision, where
+// given, must be among the injectors'.
 //
 // A namespace whose labels contradict is a *plan.ConflictError: setting a
 // second label would not inject and would hide the first. A revision that is
 // missing or ambiguous is a *manifest.TargetError. A cluster without injectors
 // and a workload that declines the sidecar are a *k8s.NotReadyError.
-func DecideInjection(injectors []Injector, ns *corev1.Namespace, template corev1.PodTemplateSpec, revision string) (Injection, error) {
+func DecideInjection(injectors []Injector, ns *corev1.Namespace, workload string, template corev1.PodTemplateSpec, revision string) (Injection, error) {
 	if len(injectors) == 0 {
 		return Injection{}, &k8s.NotReadyError{Subject: "the mesh",
 			Cause: "this cluster has no sidecar injector (no webhook for istio-injection or istio.io/rev)",
 			Hint:  "Install Istio first, or choose another cluster with --context."}
 	}
-	if declines(template) {
-		return Injection{}, &k8s.NotReadyError{Subject: "the workload",
-			Cause: "its pod template says sidecar.istio.io/inject: \"false\", so no label of the namespace gives it a sidecar",
-			Hint:  "Remove that label or annotation from the pod template."}
-	}
-	if template.Spec.HostNetwork {
-		return Injection{}, &k8s.NotReadyError{Subject: "the workload",
-			Cause: "its pods use the host's network; the injector passes such pods by",
-			Hint:  "Set hostNetwork: false in the pod template."}
+	if cause, hint := PassesBy(template); cause != "" {
+		return Injection{}, &k8s.NotReadyError{Subject: workload, Cause: cause, Hint: "Nothing was written. " + hint}
 	}
 	have, pod := ns.Labels, template.Labels
 	id := manifest.ID{Kind: "Namespace", Name: ns.Name}
@@ -186,7 +180,14 @@ func DecideInjection(injectors []Injector, ns *corev1.Namespace, template corev1
 		return Injection{Label: current(have, pod)}, nil
 	}
 	for _, key := range []string{injectionLabel, revisionLabel, dataplaneLabel} {
-		if v, ok := have[key]; ok {
+		v, ok := have[key]
+		if ok && key == injectionLabel && v == "disabled" {
+			return Injection{}, &plan.ConflictError{ID: id,
+				Reason: "it carries istio-injection=disabled, an opt-out: someone chose to keep its pods without sidecars, and a second label would not help",
+				Hint: fmt.Sprintf("Nothing was written. If it may join the mesh, take the label away, and run the same command again: kubectl label namespace %s %s-",
+					ns.Name, key)}
+		}
+		if ok {
 			return Injection{}, &plan.ConflictError{ID: id,
 				Reason: fmt.Sprintf("it carries %s=%s, which no live injector answers to, and a second label would not help", key, v),
 				Hint: fmt.Sprintf("Remove it if it is not meant: kubectl label namespace %s %s-\nLive revisions: %s",
@@ -246,6 +247,19 @@ func injects(injectors []Injector, namespace, pod map[string]string) (revisions 
 		revisions = append(revisions, namespace[revisionLabel])
 	}
 	return revisions, ok
+}
+
+// PassesBy is why every injector leaves pods of the template alone, whatever the
+// namespace's labels, and what to do about it; or "".
+func PassesBy(t corev1.PodTemplateSpec) (cause, hint string) {
+	switch {
+	case declines(t):
+		return "its pod template says sidecar.istio.io/inject: \"false\", so no label of the namespace gives it a sidecar",
+			"Remove that label or annotation from the pod template."
+	case t.Spec.HostNetwork:
+		return "its pods use the host's network; the injector passes such pods by", "Set hostNetwork: false in the pod template."
+	}
+	return "", ""
 }
 
 func declines(t corev1.PodTemplateSpec) bool {

@@ -134,7 +134,7 @@ func TestDecideInjectionByNamespace(t *testing.T) {
 	// What no injector answers to is never papered over by a second label.
 	const (
 		enabled  = "conflict: it carries istio-injection=enabled,"
-		disabled = "conflict: it carries istio-injection=disabled,"
+		disabled = "conflict: it carries istio-injection=disabled, an opt-out"
 		misspelt = "conflict: it carries istio-injection=true,"
 		stale    = "conflict: it carries istio.io/rev=1-6-9,"
 		ambient  = "conflict: it carries istio.io/dataplane-mode=ambient,"
@@ -186,7 +186,7 @@ func TestDecideInjectionByNamespace(t *testing.T) {
 				ns.Labels["istio.io/rev"] = rev
 			}
 			want := strings.ReplaceAll(wants[name], "LIVE", rev)
-			got := outcome(DecideInjection(all[mesh], ns, corev1.PodTemplateSpec{}, ""))
+			got := outcome(DecideInjection(all[mesh], ns, "Deployment/server", corev1.PodTemplateSpec{}, ""))
 			if want == "" || !strings.HasPrefix(got, want) || strings.HasPrefix(want, "set ") && got != want {
 				t.Errorf("mesh %s, namespace %s %v: %s; want %s", mesh, name, ns.Labels, got, want)
 			}
@@ -236,7 +236,7 @@ func TestDecideInjectionByRevision(t *testing.T) {
 		{"two revisions", map[string]string{"istio.io/rev": "old"}, "canary", "conflict: it carries istio.io/rev=old"},
 	} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "test", Labels: tc.labels}}
-		if got := outcome(DecideInjection(all[tc.mesh], ns, corev1.PodTemplateSpec{}, tc.revision)); !strings.HasPrefix(got, tc.want) {
+		if got := outcome(DecideInjection(all[tc.mesh], ns, "Deployment/server", corev1.PodTemplateSpec{}, tc.revision)); !strings.HasPrefix(got, tc.want) {
 			t.Errorf("mesh %s, namespace %v, --revision %s: %s; want %s", tc.mesh, tc.labels, tc.revision, got, tc.want)
 		}
 	}
@@ -263,16 +263,16 @@ func TestDecideInjectionByPod(t *testing.T) {
 		{"it asks, the namespace is switched off", "default", map[string]string{"istio-injection": "disabled"}, pod(yes, nil), "conflict: it carries istio-injection=disabled"},
 		{"it names a revision", "default+canary", nil, pod(map[string]string{"istio.io/rev": "canary"}, nil), "has the pod's own label istio.io/rev=canary"},
 		{"it names a stale revision", "default", nil, pod(map[string]string{"istio.io/rev": "old"}, nil), "set istio-injection=enabled"},
-		{"it declines by label", "default", nil, pod(no, nil), "refused: the workload"},
-		{"it declines in a namespace that injects", "default", enabled, pod(no, nil), "refused: the workload"},
-		{"it declines by annotation", "default", enabled, pod(nil, no), "refused: the workload"},
+		{"it declines by label", "default", nil, pod(no, nil), "refused: Deployment/server"},
+		{"it declines in a namespace that injects", "default", enabled, pod(no, nil), "refused: Deployment/server"},
+		{"it declines by annotation", "default", enabled, pod(nil, no), "refused: Deployment/server"},
 		{"the label beats the annotation", "default", enabled, pod(yes, no), "has istio-injection=enabled"},
-		{"the label beats the annotation, the other way", "default", enabled, pod(no, yes), "refused: the workload"},
-		{"the host's network", "default", enabled, host, "refused: the workload"},
+		{"the label beats the annotation, the other way", "default", enabled, pod(no, yes), "refused: Deployment/server"},
+		{"the host's network", "default", enabled, host, "refused: Deployment/server"},
 		{"the host's network, no mesh", "none", enabled, host, "refused: the mesh"},
 	} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "test", Labels: tc.labels}}
-		if got := outcome(DecideInjection(all[tc.mesh], ns, tc.pod, "")); !strings.HasPrefix(got, tc.want) {
+		if got := outcome(DecideInjection(all[tc.mesh], ns, "Deployment/server", tc.pod, "")); !strings.HasPrefix(got, tc.want) {
 			t.Errorf("%s: %s; want %s", tc.name, got, tc.want)
 		}
 	}
@@ -282,7 +282,7 @@ func TestDecideInjectionByPod(t *testing.T) {
 func TestDecideInjectionHints(t *testing.T) {
 	all := meshes(t)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop", Labels: map[string]string{"istio.io/rev": "1-6-9"}}}
-	_, err := DecideInjection(all["two revisions"], ns, corev1.PodTemplateSpec{}, "")
+	_, err := DecideInjection(all["two revisions"], ns, "Deployment/server", corev1.PodTemplateSpec{}, "")
 	for _, part := range []string{"Namespace/shop", "kubectl label namespace shop istio.io/rev-", "Live revisions: canary, stable"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%v; want %q in it", err, part)
@@ -305,7 +305,7 @@ func TestDecideInjectionDoesWhatItSays(t *testing.T) {
 		pod := corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: podLabels.Draw(t, "pod")}}
 		revision := rapid.SampledFrom([]string{"", "", "canary", "default", "nosuch"}).Draw(t, "revision")
 		before := maps.Clone(ns.Labels)
-		inj, err := DecideInjection(injectors, ns, pod, revision)
+		inj, err := DecideInjection(injectors, ns, "Deployment/server", pod, revision)
 		if !maps.Equal(before, ns.Labels) {
 			t.Fatalf("the namespace's labels were altered from %v to %v", before, ns.Labels)
 		}

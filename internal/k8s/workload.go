@@ -3,10 +3,12 @@ package k8s
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -72,6 +74,40 @@ func (c *Cluster) Workloads(ctx context.Context, namespace string) ([]Workload, 
 		all = append(all, fromDaemonSet(&daemons.Items[i]))
 	}
 	return all, nil
+}
+
+// Runs lists the namespace's CronJobs, and its Jobs that are yet to end and no
+// CronJob's. Where this user may not list them, it has none.
+func (c *Cluster) Runs(ctx context.Context, namespace string) ([]Workload, error) {
+	batch := c.Core.BatchV1()
+	crons, err := batch.CronJobs(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil && !apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf("listing CronJobs in namespace %s: %w", namespace, err)
+	}
+	jobs, err := batch.Jobs(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil && !apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf("listing Jobs in namespace %s: %w", namespace, err)
+	}
+	var runs []Workload
+	if crons != nil {
+		for i := range crons.Items {
+			runs = append(runs, workload("CronJob", &crons.Items[i], nil, crons.Items[i].Spec.JobTemplate.Spec.Template, nil))
+		}
+	}
+	if jobs != nil {
+		for i := range jobs.Items {
+			if j := &jobs.Items[i]; metav1.GetControllerOf(j) == nil && !ended(j) {
+				runs = append(runs, workload("Job", j, nil, j.Spec.Template, nil))
+			}
+		}
+	}
+	return runs, nil
+}
+
+func ended(j *batchv1.Job) bool {
+	return slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
+		return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue
+	})
 }
 
 // read gets the workload as it is now, and the object that it was made from.

@@ -1,0 +1,73 @@
+package cmd
+
+import (
+	"context"
+	"strings"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+)
+
+func (x *exposer) findInjection(ctx context.Context) error {
+	inj, err := istio.DecideInjection(x.injectors, x.namespace, x.workload.String(), x.workload.Template, x.intent.Revision)
+	if err != nil {
+		return err
+	}
+	x.exposure.InjectLabel = inj.Set
+	x.injection.Label = inj.Label
+	rehearsed, err := x.rehearse(ctx, inj)
+	if err != nil {
+		return err
+	}
+	x.o.say("injection  %s (%s)", inj.Label, rehearsed)
+	if inj.Set == nil {
+		return nil // the label is there: nothing new reaches the others
+	}
+	runs, err := x.cluster.Runs(ctx, x.workload.Namespace)
+	if err != nil {
+		return err
+	}
+	others, jobs := touched(x.others), touched(runs)
+	if x.injection.Touches = append(others, jobs...); len(others) > 0 {
+		x.o.say("           the label will also reach, at their next restart: %s", strings.Join(others, ", "))
+	}
+	if len(jobs) > 0 {
+		x.warn("the label will also reach the runs to come of %s, which end only if the mesh's sidecar is a native one; "+
+			"to leave them out, label their pod templates sidecar.istio.io/inject: \"false\"", strings.Join(jobs, ", "))
+	}
+	return nil
+}
+
+// touched names those whose pods to come will have a sidecar if the namespace
+// injects.
+func touched(all []k8s.Workload) []string {
+	var names []string
+	for _, w := range all {
+		if cause, _ := istio.PassesBy(w.Template); cause == "" {
+			names = append(names, w.String())
+		}
+	}
+	return names
+}
+
+// rehearse tries injection out before anything is written, and says in words
+// what came of it. Where the label is there and every pod has its sidecar, they
+// are the proof, and this run makes no pod: a rehearsal would only find out
+// whether a quota has room for one that nobody wants. A label that is yet to be
+// set decides on pods to come, and is rehearsed even where none lacks a sidecar
+// today.
+func (x *exposer) rehearse(ctx context.Context, inj istio.Injection) (string, error) {
+	complete := x.pods > 0 && x.lacking == 0
+	if complete && inj.Set == nil {
+		return "every pod has its sidecar", nil
+	}
+	notYet, err := x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj, !complete)
+	if err != nil {
+		return "", err
+	}
+	if notYet != "" {
+		return "not rehearsed: " + notYet, nil
+	}
+	x.injection.Rehearsed = true
+	return "rehearsed: a pod gets its sidecar", nil
+}
