@@ -150,7 +150,7 @@ func wearsSidecar(w k8s.Workload, pods []corev1.Pod) bool {
 // namespace with the labels, or "" where they get none.
 func injectedBy(injectors []istio.Injector, namespace string, with map[string]string, template corev1.PodTemplateSpec) string {
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: with}}
-	inj, err := istio.DecideInjection(injectors, ns, template, "")
+	inj, err := istio.DecideInjection(injectors, ns, "the workload", template, "")
 	if err != nil || inj.Set != nil {
 		return ""
 	}
