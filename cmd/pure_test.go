@@ -232,6 +232,10 @@ func TestNotUpstreamAndNotOurs(t *testing.T) {
 	stamped := func(backend, flags string) probe.Sample {
 		return probe.Sample{Stamped: true, Stamp: probe.Stamp{Backend: backend, Flags: flags}}
 	}
+	failed := func(s probe.Sample, code codes.Code, message string) probe.Sample {
+		s.Code, s.Message = code, message
+		return s
+	}
 	for _, tc := range []struct {
 		name string
 		why  string
@@ -247,6 +251,11 @@ func TestNotUpstreamAndNotOurs(t *testing.T) {
 		{"another pod", notOurs(stamped("10.0.0.9:50051", "-"), pods, 50051), "another backend answered"},
 		{"not stamped", notOurs(probe.Sample{Upstream: true}, pods, 50051), "does not have the probe route yet"},
 		{"flags", notOurs(stamped("10.0.0.1:50051", "UF"), pods, 50051), "Envoy's flags: UF"},
+		{"a sidecar without an app", notUpstream(probe.Sample{Upstream: true, Code: codes.Unavailable, Message: "upstream connect error or disconnect/reset"}), `not the app in it (code Unavailable "upstream connect error`},
+		{"a sidecar that refuses", notUpstream(probe.Sample{Upstream: true, Code: codes.PermissionDenied, Message: "RBAC: access denied"}), "refuses the call by a policy"},
+		{"the app refuses", notUpstream(probe.Sample{Upstream: true, Code: codes.PermissionDenied, Message: "not yours"}), ""},
+		{"our sidecar without an app", notOurs(failed(stamped("10.0.0.1:50051", "-"), codes.Unavailable, "upstream connect error"), pods, 50051), "reached pod 10.0.0.1:50051, but not the app"},
+		{"our sidecar that refuses", notOurs(failed(stamped("10.0.0.1:50051", "-"), codes.PermissionDenied, "RBAC: access denied"), pods, 50051), "the sidecar of pod 10.0.0.1:50051 refuses"},
 		{"stamped, no answer", notOurs(probe.Sample{NoAnswer: true, Err: "reset", Stamped: true}, pods, 50051), "no answer"},
 	} {
 		if (tc.why == "") != (tc.want == "") || !strings.Contains(tc.why, tc.want) {

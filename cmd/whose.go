@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/probe"
@@ -130,7 +131,24 @@ func notUpstream(s probe.Sample) string {
 	case !s.Upstream:
 		return fmt.Sprintf("the gateway itself answered, with code %s %q: it has no route, or no healthy endpoint, for the call", s.Code, s.Message)
 	}
-	return ""
+	return notTheApps(s)
+}
+
+// notTheApps is why what came from behind the gateway was not the app's
+// answer, or "".
+func notTheApps(s probe.Sample) string {
+	if check.NotTheApps(s) == "" {
+		return ""
+	}
+	from := "a pod"
+	if s.Stamp.Backend != "" {
+		from = "pod " + s.Stamp.Backend
+	}
+	switch s.Code {
+	case codes.PermissionDenied, codes.Unauthenticated:
+		return fmt.Sprintf("the sidecar of %s refuses the call by a policy, with code %s %q: see the AuthorizationPolicy and RequestAuthentication in the pod's namespace", from, s.Code, s.Message)
+	}
+	return fmt.Sprintf("the gateway reached %s, but not the app in it (code %s %q): does the app listen on the Service's targetPort", from, s.Code, s.Message)
 }
 
 // notOurs is why a stamped call was not answered by one of the pods, or "".
@@ -146,7 +164,7 @@ func notOurs(s probe.Sample, pods []corev1.Pod, port int) string {
 	if !isOf(s.Stamp.Backend, pods, port) {
 		return "another backend answered: " + s.Stamp.Backend
 	}
-	return ""
+	return notTheApps(s)
 }
 
 // denied is the error where the API server's refusal is the reason that a

@@ -224,6 +224,8 @@ func (d *digest) unproven(proof Proof) []Finding {
 	case len(silent) > 0:
 		return one(codeTooFew, fmt.Sprintf("%d of %d endpoints answered in %d calls, and only %d calls could tell a silent one from bad luck",
 			len(d.Expected)-len(silent), len(d.Expected), d.draws(), d.needed()), more)
+	case len(unsure) > 0 && d.atSidecar > 0:
+		return one(codeTooFew, fmt.Sprintf("the calls that the sidecar of %s counted may all be those that got no further: %d calls of the run did not", d.name(unsure[0]), d.atSidecar), more)
 	case len(unsure) > 0:
 		return one(codeForeign, fmt.Sprintf("the calls of %s may all be others', who made %d", d.name(unsure[0]), d.Foreign), "grpcmesh verify --identify=route, or run it in a quiet hour")
 	case d.failures > 0 && d.streak < calm:
@@ -232,7 +234,7 @@ func (d *digest) unproven(proof Proof) []Finding {
 		return one(codeNoWitness, "the sidecars counted calls, but no call of this run shows that it was answered", "run it again")
 	case d.Rung == RungSidecars && d.dials() != 1:
 		return one(codeConnections, fmt.Sprintf("%d connections were made, and several spread by layer 4 too", d.dials()), "run it again; if it comes back, look for a maximum connection age at the gateway or a load balancer in front")
-	case len(proof.Pods) < 2:
+	case len(proof.Pods) < 2, d.Rung == RungSidecars && d.quiet == 0:
 		return one(codeNoProof, "every endpoint answered, but no single connection without a GOAWAY saw two of them: layer 4 does that too", "look for a maximum connection age at the gateway or a load balancer in front: istioctl proxy-config listener deploy/istio-ingressgateway -n istio-system")
 	}
 	return nil

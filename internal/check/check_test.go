@@ -90,6 +90,27 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// Of a pod whose sidecar answers for a dead app the pod is named, and nobody
+// says that the app answered.
+func TestWordsOfSidecars(t *testing.T) {
+	e := route()
+	each(func(_ int, s *probe.Sample) {
+		if s.Stamp.Backend == podB {
+			s.Code, s.Message = codes.Unavailable, noApp
+		}
+	})(&e)
+	f := Judge(e).Findings[0]
+	if !strings.Contains(f.Message, "could not reach the app: 4 of 12 calls, all to app-7d9c-b ("+podB+")") ||
+		!strings.Contains(f.Hint, "kubectl -n demo get service app") || !strings.Contains(f.Hint, "does the app in app-7d9c-b ("+podB+") listen on the Service's targetPort") {
+		t.Errorf("%+v", f)
+	}
+	e = sidecars()
+	each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.Unavailable, noApp })(&e)
+	if f = Judge(e).Findings[0]; !strings.Contains(f.Message, "could not reach the app: 60 of 60 calls (") || strings.Contains(f.Message, "answered") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // Pods are told apart by namespace where they are of several.
 func TestNames(t *testing.T) {
 	two := pods(podA, podB)

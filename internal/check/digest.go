@@ -46,10 +46,12 @@ type digest struct {
 
 	failed    map[string][]probe.Sample // by code
 	failures  int
+	atSidecar int // of them, those that a pod's sidecar answered
 	good      int // calls that did not fail
 	streak    int // of them, those since the last failed one
 	refused   int // RBAC answers of a sidecar
 	goAway    bool
+	quiet     int // calls before any GOAWAY
 	dominance *spread.Dominance
 	lines     map[line]map[int]int // endpoint → calls, without any GOAWAY
 	conns     map[int]map[int]int  // the same by our own dials
@@ -78,7 +80,11 @@ func fold(e Evidence) *digest {
 	d.dominance = spread.NewDominance(d.shares, heavy, d.alpha)
 	d.calls = len(e.Samples)
 	for _, s := range e.Samples {
-		d.goAway = d.goAway || s.GoAway
+		if s.GoAway {
+			d.goAway = true
+		} else {
+			d.quiet++
+		}
 		if e.Rung == RungSidecars {
 			d.answered(s)
 		} else {
@@ -91,7 +97,10 @@ func fold(e Evidence) *digest {
 	return d
 }
 
-// identify takes one stamped call.
+// identify takes one stamped call. Whose answer it is the stamp says: without a
+// flag, and with a pod's address, it is that pod's. Whether the service time is
+// there too, which cluster of Envoy's it was, and what the app makes of a method
+// that it does not have, change nothing about that.
 func (d *digest) identify(s probe.Sample) {
 	switch {
 	case s.NoAnswer:
@@ -105,13 +114,19 @@ func (d *digest) identify(s probe.Sample) {
 		d.fail(flagCode(s), s)
 		return
 	}
+	// A refusal tells the pod all the same: users' calls show whether it is
+	// theirs too. Any other answer of the pod's sidecar tells of a dead app.
+	if code := NotTheApps(s); code != "" && code != codeRBAC {
+		d.fail(code, s)
+		return
+	}
 	d.good++
 	d.streak++
 	if !s.Stamped || s.Stamp.Flags == "" || s.Stamp.Backend == "" {
 		d.unnamed++
 		return
 	}
-	if isRBAC(s) {
+	if isRefusal(s) {
 		d.refused++
 	}
 	i, expected := d.index[s.Stamp.Backend]
@@ -183,6 +198,9 @@ func (d *digest) fail(code string, s probe.Sample) {
 	d.failed[code] = append(d.failed[code], s)
 	d.failures++
 	d.streak = 0
+	if d.beyond(s) {
+		d.atSidecar++
+	}
 }
 
 // strange takes answers of an address that is not expected: explained, if it
@@ -234,10 +252,11 @@ func (d *digest) uncounted() []int {
 // seen tells whether endpoint i surely answered a call of this run.
 func (d *digest) seen(i int) bool { return d.counts[i] > d.blur() }
 
-// blur is how many calls of any count may be others'.
+// blur is how many calls of any count may be others', or have got no further
+// than the sidecar that counted them.
 func (d *digest) blur() int {
 	if d.Rung == RungSidecars {
-		return max(d.Foreign, 0)
+		return max(d.Foreign, 0) + d.atSidecar
 	}
 	return 0
 }

@@ -108,3 +108,24 @@ func both(changes ...func(*Evidence)) func(*Evidence) {
 		}
 	}
 }
+
+// noApp is what a sidecar answers for an app that does not listen.
+const noApp = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: 111"
+
+// manyAnd is a hundred pods, all covered by round robin but that the answers
+// of one are changed.
+func manyAnd(change func(*probe.Sample)) func(*Evidence) {
+	return func(e *Evidence) {
+		var addresses []string
+		e.Samples = nil
+		for i := range 100 {
+			addresses = append(addresses, fmt.Sprintf("10.0.0.%d:50051", i))
+			s := stamped(addresses[i])
+			if i == 7 {
+				change(&s)
+			}
+			e.Samples = append(e.Samples, s)
+		}
+		e.Expected = pods(addresses...)
+	}
+}

@@ -49,10 +49,10 @@ func (d *digest) witnessCode(s probe.Sample) string {
 		return codeNoAnswer
 	case s.NotGRPC:
 		return codeNotGRPC
-	case isRBAC(s) && (s.Upstream || d.Layer4):
-		return codeRBAC
 	case s.Upstream, d.Layer4:
-		return ""
+		return NotTheApps(s)
+	case NotTheApps(s) == codeProtocol: // the client found it broken, whoever sent it
+		return codeProtocol
 	case premature(s):
 		return codeNoWitness
 	case s.Code == codes.OK:
@@ -64,22 +64,8 @@ func (d *digest) witnessCode(s probe.Sample) string {
 		return codeNoRoute
 	case s.Code == codes.Unavailable && s.Message == "":
 		return codeNoCluster // Envoy has words for every other UNAVAILABLE of its own
-	case strings.Contains(s.Message, "no healthy upstream"):
-		return codeNoHealthy
-	case strings.Contains(s.Message, "TLS_error"):
-		return codeMTLS
-	case strings.Contains(s.Message, "connection termination"), strings.Contains(s.Message, "remote reset"):
-		return codeTerminated
-	case strings.Contains(s.Message, "upstream connect error"):
-		return codeConnect
-	case strings.Contains(s.Message, "overflow"):
-		return codeOverflow
-	case strings.Contains(s.Message, "protocol error"):
-		return codeProtocol
-	case strings.Contains(s.Message, "timeout"):
-		return codeTimeout
 	}
-	return codeGateway
+	return wording(s.Message)
 }
 
 // premature tells an app's UNIMPLEMENTED that overtook the end of the request:
@@ -88,10 +74,6 @@ func (d *digest) witnessCode(s probe.Sample) string {
 // message, so one that does is likely the app's, but proves nothing.
 func premature(s probe.Sample) bool {
 	return s.Code == codes.Unimplemented && !s.Upstream && s.Message != ""
-}
-
-func isRBAC(s probe.Sample) bool {
-	return s.Code == codes.PermissionDenied && strings.HasPrefix(s.Message, "RBAC: access denied")
 }
 
 // persistent is the rule for failed calls. Just after a rollout one call may
@@ -189,14 +171,52 @@ func paths(samples []probe.Sample) string {
 
 // hop words the Finding of one code.
 func (d *digest) hop(code string, samples []probe.Sample, of int) Finding {
-	what, hint := d.advice(code)
-	return found(code, d.where(), fmt.Sprintf("%s: %d of %d calls (%s)", what, len(samples), of, describe(samples[0])), hint)
+	what, hint := d.told(code, samples)
+	return found(code, d.where(), fmt.Sprintf("%s: %d of %d calls%s (%s)", what, len(samples), of, d.to(samples), describe(samples[0])), hint)
 }
 
 func (d *digest) transient(code string, samples []probe.Sample, of int) Finding {
-	what, hint := d.advice(code)
-	return found(codeTransient, d.where(), fmt.Sprintf("%s, but only in %d of %d calls (%s); usual just after a rollout, a fault if it stays",
-		what, len(samples), of, describe(samples[0])), hint)
+	what, hint := d.told(code, samples)
+	return found(codeTransient, d.where(), fmt.Sprintf("%s, but only in %d of %d calls%s (%s); usual just after a rollout, a fault if it stays",
+		what, len(samples), of, d.to(samples), describe(samples[0])), hint)
+}
+
+// told is the advice, by where the first of the calls failed: before the pod,
+// or within it.
+func (d *digest) told(code string, samples []probe.Sample) (what, hint string) {
+	if d.beyond(samples[0]) {
+		return d.within(code, samples)
+	}
+	return d.advice(code)
+}
+
+// to names the pods that failed calls were for, as far as stamps tell.
+func (d *digest) to(samples []probe.Sample) string {
+	var names []string
+	for _, i := range d.backends(samples) {
+		names = append(names, d.name(i))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", all to " + some(names)
+}
+
+// backends are the expected endpoints that the calls were for; none, if one
+// of the calls tells of no such.
+func (d *digest) backends(samples []probe.Sample) []int {
+	var of []int
+	for _, s := range samples {
+		i, ok := d.index[s.Stamp.Backend]
+		if !ok {
+			return nil
+		}
+		if !slices.Contains(of, i) {
+			of = append(of, i)
+		}
+	}
+	slices.Sort(of)
+	return of
 }
 
 // advice is what a failing hop means and the one next step.

@@ -14,7 +14,7 @@ import (
 func (d *digest) notes(findings []Finding) []Finding {
 	var notes []Finding
 	note := func(code, message, hint string) { notes = append(notes, found(code, d.where(), message, hint)) }
-	namespace, _, _ := d.names()
+	namespace, service, _ := d.names()
 	coded := func(code string) bool {
 		return slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == code })
 	}
@@ -28,7 +28,7 @@ func (d *digest) notes(findings []Finding) []Finding {
 			fmt.Sprintf("kubectl -n %s get authorizationpolicy -o yaml: is the users' path allowed on every pod", namespace))
 	}
 	if n, text := d.appErrors(); n > 0 {
-		note(codeAppError, fmt.Sprintf("the app answered %d calls with an error of its own (%s)", n, text), fmt.Sprintf("kubectl -n %s logs of the pods", namespace))
+		note(codeAppError, fmt.Sprintf("the app answered %d calls with an error of its own (%s)", n, text), fmt.Sprintf("kubectl -n %s logs POD --tail=50, of each pod behind service %s", namespace, service))
 	}
 	if len(d.Changed) > 0 && !coded(codeChanged) {
 		message := "endpoints changed during the run: " + d.changes()
@@ -48,7 +48,8 @@ func (d *digest) notes(findings []Finding) []Finding {
 }
 
 // appErrors counts users' calls that reached the app and met an error which
-// no choice of method or argument explains.
+// no choice of method or argument explains: that it can't decode what verify
+// sends it, to do nothing, is none.
 func (d *digest) appErrors() (n int, text string) {
 	samples := d.Witness
 	if d.Rung == RungSidecars {
@@ -57,7 +58,7 @@ func (d *digest) appErrors() (n int, text string) {
 	for _, s := range samples {
 		switch s.Code {
 		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
-			if d.witnessCode(s) == "" && !s.Stamped {
+			if d.witnessCode(s) == "" && !s.Stamped && !unreadable(s) {
 				n++
 				text = cmp.Or(text, describe(s))
 			}

@@ -25,9 +25,30 @@ func routeRows() []row {
 	rbac := probe.Sample{Path: "/app.Echo/Say", Code: codes.PermissionDenied, Message: "RBAC: access denied", Upstream: true}
 	dead := probe.Sample{NoAnswer: true, Code: codes.Unavailable, Err: "the connection ended: EOF"}
 	html := probe.Sample{NotGRPC: true, Code: codes.Unimplemented, Message: "unexpected HTTP status code received from server: 404"}
+	upstream := func(code codes.Code, message string) probe.Sample {
+		return probe.Sample{Path: "/app.Echo/Say", Code: code, Message: message, Upstream: true}
+	}
 	return []row{
 		{"as recorded", func(*Evidence) {}, Pass, nil},
-		{"an unfinished reply still tells the pod", func(e *Evidence) { e.Samples[0] = unfinished }, Pass, nil},
+		{"one unfinished reply", func(e *Evidence) { e.Samples[0] = unfinished }, Pass, []string{"GM250"}},
+		{"unfinished replies", each(func(_ int, s *probe.Sample) { s.Err = unfinished.Err }), Fail, []string{"GM206"}},
+		{"replies too large for the client", each(func(_ int, s *probe.Sample) { s.Code, s.Err = codes.ResourceExhausted, unfinished.Err }), Pass, nil},
+		{"sidecars without an app", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.Unavailable, noApp }), Fail, []string{"GM205"}},
+		{"one pod without an app", each(func(_ int, s *probe.Sample) {
+			if s.Stamp.Backend == podB {
+				s.Code, s.Message = codes.Unavailable, noApp
+			}
+		}), Fail, []string{"GM205"}},
+		{"a pod without an app among a hundred", manyAnd(func(s *probe.Sample) { s.Code, s.Message = codes.Unavailable, noApp }), Inconclusive, []string{"GM232", "GM250"}},
+		{"an app that hangs", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.DeadlineExceeded, "upstream request timeout" }), Fail, []string{"GM210"}},
+		{"an app that crashes", each(func(_ int, s *probe.Sample) {
+			s.Code, s.Message = codes.Unavailable, "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+		}), Fail, []string{"GM206"}},
+		// Harmless: the stamp alone says whose answer it is.
+		{"no service time", each(func(_ int, s *probe.Sample) { s.Upstream = false }), Pass, nil},
+		{"another code of the app's", each(func(_ int, s *probe.Sample) { s.Code = codes.Internal }), Pass, nil},
+		{"an error of the app's own backend", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.Unavailable, "asking the shop: "+noApp }), Pass, nil},
+		{"another cluster", each(func(_ int, s *probe.Sample) { s.Stamp.Cluster = "" }), Pass, nil},
 
 		// Identification.
 		{"a stamp dropped", func(e *Evidence) { e.Samples[4].Stamped, e.Samples[4].Stamp = false, probe.Stamp{} }, Inconclusive, []string{"GM239"}},
@@ -139,6 +160,13 @@ func routeRows() []row {
 		{"a timeout for the witness", witness(local(codes.DeadlineExceeded, "upstream request timeout")), Fail, []string{"GM210"}},
 		{"no gRPC for the witness", witness(html), Fail, []string{"GM215"}},
 		{"no answer for the witness", witness(dead), Fail, []string{"GM201"}},
+		{"a sidecar without an app for the witness", witness(upstream(codes.Unavailable, noApp)), Fail, []string{"GM205"}},
+		{"a sidecar without a cluster for the witness", witness(upstream(codes.Unavailable, "no healthy upstream")), Fail, []string{"GM204"}},
+		{"no token at the sidecar", witness(upstream(codes.Unauthenticated, "Jwt is missing")), Fail, []string{"GM212"}},
+		{"no trailers for the witness", witness(upstream(codes.Internal, "server closed the stream without sending trailers")), Fail, []string{"GM209"}},
+		{"no trailers, and no service time", witness(local(codes.Internal, "server closed the stream without sending trailers")), Fail, []string{"GM209"}},
+		{"the app can't read the witness, in Go", witness(upstream(codes.Internal, "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data")), Pass, nil},
+		{"the app can't read the witness, in Python", witness(upstream(codes.Internal, "Exception deserializing request!")), Pass, nil},
 		{"the app errs", witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "boom"}), Pass, []string{"GM253"}},
 
 		// Calls that fail.
@@ -230,6 +258,14 @@ func sidecarRows() []row {
 		{"one answer before its request ends", func(e *Evidence) { s := local(codes.Unimplemented, "unknown method"); e.Samples[3] = s }, Pass, nil},
 		{"no sign of an upstream", each(func(_ int, s *probe.Sample) { *s = local(codes.OK, "") }), Inconclusive, []string{"GM236"}},
 		{"RBAC", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.PermissionDenied, "RBAC: access denied" }), Fail, []string{"GM212"}},
+		{"sidecars without an app", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.Unavailable, noApp }), Fail, []string{"GM205"}},
+		{"a pod that only ever failed", both(count(32, 27, 1), each(func(i int, s *probe.Sample) {
+			if i == 7 {
+				s.Code, s.Message = codes.Unavailable, noApp
+			}
+		})), Inconclusive, []string{"GM232", "GM250", "GM252"}},
+		{"a connection that was over from the start", each(func(_ int, s *probe.Sample) { s.GoAway = true }), Inconclusive, []string{"GM235"}},
+		{"UNAVAILABLE, in the app's words", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.Unavailable, "warming up" }), Pass, []string{"GM253"}},
 		{"the app errs", each(func(_ int, s *probe.Sample) { s.Code = codes.Unknown }), Pass, []string{"GM253"}},
 		{"layer 4", both(count(0, 60, 0), each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Fail, []string{"GM220"}},
 		{"layer 4 that spreads", both(each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Pass, nil},

@@ -26,7 +26,7 @@ type Verify struct {
 // Witness is the calls on the users' own route, without the probe's mark.
 type Witness struct {
 	Calls    int      `json:"calls"`
-	Upstream int      `json:"upstream"` // of them, answered by the app or its sidecar
+	Upstream int      `json:"upstream"` // of them, answered by the app
 	Paths    []string `json:"paths"`
 }
 
@@ -43,7 +43,7 @@ func (v *Verify) Reached(e check.Evidence) {
 	}
 	v.Witness = &Witness{Calls: len(e.Witness)}
 	for _, s := range e.Witness {
-		if s.Upstream {
+		if s.Upstream && check.NotTheApps(s) == "" {
 			v.Witness.Upstream++
 		}
 		v.Witness.Paths = append(v.Witness.Paths, s.Path)
