@@ -65,7 +65,7 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 		return nil, err
 	}
 	e := &check.Evidence{Rung: rung, Layer4: r.t.layer4, Alpha: r.o.alpha, Limit: r.o.requests,
-		ByDesign: r.t.sticky, Prefers: r.t.prefers(ctx, before), Undefined: r.t.undefined(), Where: r.t.where(r.o.addr), Expected: before}
+		ByDesign: r.t.sticky, Prefers: r.t.prefers(ctx, before), Undefined: r.t.undefined(), Nowhere: r.t.empty, Where: r.t.where(r.o.addr), Expected: before}
 	r.line = newProgress(r.o, before)
 	if rung == check.RungRoute {
 		err = r.byRoute(ctx, e)
@@ -89,6 +89,7 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 		return nil, err
 	}
 	e.Expected, e.Changed = compare(before, after)
+	e.Nowhere = both(e.Nowhere, r.t.empty)
 	return e, nil
 }
 

@@ -88,9 +88,11 @@ func (t *target) servicePort(ctx context.Context, d istio.Destination) (*corev1.
 }
 
 // endpoints lists the ready endpoints behind the destinations, each with the
-// share of calls that the route's weights promise it.
+// share of calls that the route's weights promise it, and notes the
+// destinations that have none.
 func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 	var all []check.Endpoint
+	t.empty = nil
 	for i, d := range t.destinations {
 		svc, port, err := t.servicePort(ctx, d)
 		if err != nil {
@@ -104,6 +106,9 @@ func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 			if found, err = t.inSubset(ctx, d, t.policies[i], found); err != nil {
 				return nil, err
 			}
+		}
+		if len(found) == 0 && d.Share > 0 && !t.isUndefined(i) {
+			t.empty = append(t.empty, named(d))
 		}
 		for _, e := range found {
 			all = append(all, check.Endpoint{Address: e.Address, Namespace: svc.Namespace, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / float64(len(found))})
@@ -129,17 +134,43 @@ func (t *target) inSubset(ctx context.Context, d istio.Destination, policy istio
 	}), nil
 }
 
-// undefined names the subsets that the route leads to and no DestinationRule
-// defines.
+// undefined names the subsets that the route leads calls to and no
+// DestinationRule defines.
 func (t *target) undefined() []string {
 	var names []string
-	for i, policy := range t.policies {
-		d := t.destinations[i]
-		if _, ok := policy.Subsets[d.Subset]; d.Subset != "" && !ok && policy.Denied == nil {
-			names = append(names, fmt.Sprintf("subset %s of Service %s/%s", d.Subset, d.Namespace, d.Service))
+	for i, d := range t.destinations {
+		if d.Share > 0 && t.isUndefined(i) {
+			names = append(names, named(d))
 		}
 	}
 	return names
+}
+
+// isUndefined says whether nothing defines the subset of destination i.
+func (t *target) isUndefined(i int) bool {
+	d := t.destinations[i]
+	if d.Subset == "" || i >= len(t.policies) {
+		return false
+	}
+	_, ok := t.policies[i].Subsets[d.Subset]
+	return !ok && t.policies[i].Denied == nil
+}
+
+// named is a destination in words, with its share where it has not all calls.
+func named(d istio.Destination) string {
+	name := fmt.Sprintf("Service %s/%s", d.Namespace, d.Service)
+	if d.Subset != "" {
+		name = "subset " + d.Subset + " of " + name
+	}
+	if d.Share < 1 {
+		name += fmt.Sprintf(" (%.3g %% of the calls)", d.Share*100)
+	}
+	return name
+}
+
+// both are the names in both lists: what was so at both ends of a run.
+func both(before, after []string) []string {
+	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return !slices.Contains(after, name) })
 }
 
 // prefers is why some of the endpoints may rightly get more calls than their
@@ -184,7 +215,8 @@ func readyFor(p *corev1.Pod, now time.Time) time.Duration {
 }
 
 // merge adds up the shares of an endpoint that several destinations lead to,
-// and scales what is left to 1: a destination without endpoints gets nothing.
+// and scales what is left to 1. A destination without endpoints has no pod to
+// expect anything of: that calls fail there is told apart from the spread.
 func merge(all []check.Endpoint) []check.Endpoint {
 	var merged []check.Endpoint
 	sum := 0.0

@@ -66,9 +66,13 @@ func TestUndefinedSubset(t *testing.T) {
 	defined := istio.Policy{Subsets: map[string]map[string]string{"v1": nil}}
 	denied := istio.Policy{Denied: errUnderTest}
 	target := &target{destinations: []istio.Destination{
-		{Namespace: "test", Service: "a", Subset: "v1"}, {Namespace: "test", Service: "a", Subset: "v9"}, {Namespace: "test", Service: "b"}, {Namespace: "test", Service: "c", Subset: "v9"},
-	}, policies: []istio.Policy{defined, defined, {}, denied}}
-	if got := target.undefined(); !slices.Equal(got, []string{"subset v9 of Service test/a"}) {
+		{Namespace: "test", Service: "a", Subset: "v1", Share: .3}, {Namespace: "test", Service: "a", Subset: "v9", Share: .1}, {Namespace: "test", Service: "b", Share: .3},
+		{Namespace: "test", Service: "c", Subset: "v9", Share: .3}, {Namespace: "test", Service: "b", Subset: "v8"},
+	}, policies: []istio.Policy{defined, defined, {}, denied, {}}}
+	if got := target.undefined(); !slices.Equal(got, []string{"subset v9 of Service test/a (10 % of the calls)"}) {
+		t.Error(got)
+	}
+	if got := named(istio.Destination{Namespace: "test", Service: "a", Share: 1}); got != "Service test/a" {
 		t.Error(got)
 	}
 	found := []k8s.Endpoint{{Address: "10.0.0.1:1"}}
@@ -77,6 +81,13 @@ func TestUndefinedSubset(t *testing.T) {
 	}
 	if got, err := target.inSubset(t.Context(), target.destinations[3], denied, found); len(got) != 0 || !errors.Is(err, errUnderTest) {
 		t.Errorf("%v, %v; want the refusal", got, err)
+	}
+}
+
+// A destination leads nowhere if it did so at both ends of the run.
+func TestBoth(t *testing.T) {
+	if got := both([]string{"a", "b"}, []string{"b", "c"}); !slices.Equal(got, []string{"b"}) {
+		t.Error(got)
 	}
 }
 

@@ -33,6 +33,7 @@ type target struct {
 	policies     []istio.Policy // one a destination
 	namespace    string         // of the pods
 	service      string         // of the first destination
+	empty        []string       // destinations without a ready endpoint when last looked for
 }
 
 // describe names what is under test, in one line.

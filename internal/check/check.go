@@ -111,6 +111,9 @@ type Evidence struct {
 	Prefers string `json:"prefers,omitempty"`
 	// Undefined are subsets that the route leads to and nothing defines.
 	Undefined []string `json:"undefined,omitempty"`
+	// Nowhere are the destinations, but for those, that are to get calls and
+	// had no ready endpoint during the whole run, in words with their share.
+	Nowhere []string `json:"nowhere,omitempty"`
 	// Alpha is the false-alarm rate of the whole verdict, in (0,1). It is
 	// split evenly over the tests made: coverage, stuck, dominance.
 	Alpha float64 `json:"alpha"`

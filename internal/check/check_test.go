@@ -111,6 +111,16 @@ func TestWordsOfSidecars(t *testing.T) {
 	}
 }
 
+// A destination that leads nowhere is named, with its share.
+func TestWordsOfNowhere(t *testing.T) {
+	e := route()
+	e.Nowhere = []string{"Service demo/v2 (10 % of the calls)"}
+	f := Judge(e).Findings[0]
+	if !strings.Contains(f.Message, "leads to Service demo/v2 (10 % of the calls), without a ready endpoint") || !strings.Contains(f.Hint, "-n demo get virtualservice app") {
+		t.Errorf("%+v", f)
+	}
+}
+
 // Pods are told apart by namespace where they are of several.
 func TestNames(t *testing.T) {
 	two := pods(podA, podB)

@@ -99,6 +99,22 @@ func (d *digest) hops() []Finding {
 	return findings
 }
 
+// nowhere blames what part of the calls is led to, if it is nothing. The other
+// part may be balanced well, and the samples may all be of that. Where no part
+// leads to a pod, the calls themselves tell.
+func (d *digest) nowhere() []Finding {
+	var findings []Finding
+	say := func(code string, names []string) {
+		if len(names) > 0 && len(d.Expected) > 0 {
+			what, hint := d.advice(code)
+			findings = append(findings, found(code, d.where(), what+": calls that are led there fail", hint))
+		}
+	}
+	say(codeNoCluster, d.Undefined)
+	say(codeNoHealthy, d.Nowhere)
+	return findings
+}
+
 // witness blames what is wrong on the users' own way, which the probe route,
 // a copy, can't show.
 func (d *digest) witness() []Finding {
@@ -230,9 +246,13 @@ func (d *digest) advice(code string) (what, hint string) {
 	case codeNoMatch:
 		return "the probe gets through, but users' calls don't meet the route's match", fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: compare its match with the method's path", namespace, route)
 	case codeNoHealthy:
-		if len(d.Expected) > 0 && d.ByDesign != "" { // a gateway has no address to pass calls through to
+		if len(d.Nowhere) == 0 && len(d.Expected) > 0 && d.ByDesign != "" { // a gateway has no address to pass calls through to
 			return fmt.Sprintf("the gateway finds no healthy endpoint though %d are ready, and %s", len(d.Expected), d.ByDesign),
 				"kubectl get destinationrule -A -o yaml: see trafficPolicy.loadBalancer of the one named here"
+		}
+		if len(d.Nowhere) > 0 {
+			return "the route leads to " + some(d.Nowhere) + ", without a ready endpoint",
+				fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: take that destination out of it, or bring its pods up", namespace, route)
 		}
 		return "the route leads to a cluster without a healthy endpoint", fmt.Sprintf("kubectl -n %s get endpointslices -l kubernetes.io/service-name=%s", namespace, service)
 	case codeConnect:

@@ -38,9 +38,12 @@ func Judge(e Evidence) Result {
 func (d *digest) judge(proof Proof) []Finding {
 	hops := d.hops()
 	findings := slices.Clone(hops)
-	for _, f := range slices.Concat(d.witness(), d.strangers()) {
-		if !slices.ContainsFunc(hops, func(hop Finding) bool { return hop.Code == f.Code }) { // one culprit is named once
-			findings = append(findings, f)
+	for _, more := range [][]Finding{d.nowhere(), slices.Concat(d.witness(), d.strangers())} {
+		before := slices.Clone(findings)
+		for _, f := range more {
+			if !slices.ContainsFunc(before, func(b Finding) bool { return b.Code == f.Code }) { // one culprit is named once
+				findings = append(findings, f)
+			}
 		}
 	}
 	if len(hops) == 0 && !has(findings, Fail) {
