@@ -141,12 +141,15 @@ type Proof struct {
 // Coverage is how many of the expected endpoints answered. Needed is the
 // number of calls after which a silent one is a failure; at alpha split over
 // the tests made. It stays 0 where nothing is expected, and Of also where no
-// pod could be counted.
+// pod could be counted. Skew is the odds ratio against its share from which on
+// a pod's lead would have shown in these calls; at 0 they are too few to show
+// any, as they often are where a run ends once every pod was seen.
 type Coverage struct {
 	Seen   int     `json:"seen"`
 	Of     int     `json:"of"`
 	Calls  int     `json:"calls"`
 	Needed int     `json:"needed"`
+	Skew   float64 `json:"skew"`
 	Alpha  float64 `json:"alpha"` // of the whole verdict
 }
 

@@ -63,6 +63,9 @@ func (d *digest) judge(proof Proof) []Finding {
 // Limit is reached. The witness plays no part, it is called for separately.
 //
 // A healthy run ends when every endpoint was seen and one connection saw two.
+// By then, few calls can show that one endpoint gets more than its share: to go
+// on until they could would cost dozens of calls for each endpoint. Which lead
+// they could have shown is stated instead (Coverage.Skew).
 // Failing calls end it once they are more than the allowed share of at least
 // 20 calls, or all of at least 5; a single failure prolongs it until 10 good
 // calls followed. Where no endpoint is ready, 5 calls tell at which hop it
@@ -124,6 +127,7 @@ func (d *digest) summary() Result {
 	}
 	result.Coverage.Calls = d.calls
 	result.Coverage.Needed = d.needed()
+	result.Coverage.Skew = d.dominance.Shown(d.draws())
 	result.Coverage.Alpha = d.Alpha
 	return result
 }

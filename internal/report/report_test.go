@@ -55,7 +55,7 @@ func passed() *Verify {
 			Findings: []check.Finding{{Code: "GM252", Severity: check.Info, Subject: "server-a",
 				Message: "has 2 of 3", Hint: "look again"}},
 			Proof:        check.Proof{Connection: "7", Gateway: "gw-1", Calls: 30, Pods: []string{"server-a", "server-bcd"}},
-			Coverage:     check.Coverage{Seen: 2, Of: 2, Calls: 30, Needed: 13, Alpha: 0.001},
+			Coverage:     check.Coverage{Seen: 2, Of: 2, Calls: 30, Needed: 13, Skew: 6.5, Alpha: 0.001},
 			PerEndpoint:  []check.Count{{Endpoint: a, Calls: 20, Share: 2. / 3}, {Endpoint: b, Calls: 10, Share: 1. / 3}},
 			Unidentified: 1,
 		},
@@ -279,7 +279,7 @@ func TestJSON(t *testing.T) {
 		witness witness.calls witness.upstream witness.paths
 		verdict unidentified findings findings.code findings.severity findings.subject findings.message findings.hint
 		proof proof.connection proof.gateway proof.calls proof.pods
-		coverage coverage.seen coverage.of coverage.calls coverage.needed coverage.alpha
+		coverage coverage.seen coverage.of coverage.calls coverage.needed coverage.skew coverage.alpha
 		perEndpoint perEndpoint.calls perEndpoint.share perEndpoint.endpoint perEndpoint.endpoint.address perEndpoint.endpoint.pod
 		perEndpoint.endpoint.node perEndpoint.endpoint.zone perEndpoint.endpoint.share`)
 	doc := exposed()

@@ -95,6 +95,13 @@ func (v *Verify) evidence() []string {
 		line("coverage: %d of %s answered in %s; a silent pod would show after %d (false alarms: at most %.4g %%)",
 			r.Coverage.Seen, count(r.Coverage.Of, "ready pod"), count(r.Coverage.Calls, "call"), r.Coverage.Needed, r.Coverage.Alpha*100)
 	}
+	switch {
+	case v.Verdict != check.Pass: // only a PASS could be read as more than was tested
+	case r.Coverage.Skew > 0:
+		line("evenness: a pod with %.2g times the odds of its share, or more, would have shown; a smaller lead was not tested", r.Coverage.Skew)
+	default:
+		line("evenness: not tested, for %s can't show that one pod gets more than its share", count(r.Coverage.Calls, "call"))
+	}
 	if v.Witness != nil {
 		line("users' route: %d of %s without the probe's mark came through (%s)",
 			v.Witness.Upstream, count(v.Witness.Calls, "call"), strings.Join(v.Witness.Paths, ", "))

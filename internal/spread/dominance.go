@@ -81,6 +81,24 @@ func (d *Dominance) Alarm() (index int, logLR float64, ok bool) {
 	return d.index, d.logLR, d.alarmed
 }
 
+// Shown is the odds ratio from which on a lead of any one endpoint shows in n
+// calls: the endpoint got as many of them as raise the alarm, and that is so
+// many times the odds that its share promises. It is 0 where n is too small for
+// that: then no lead shows, and that none did says nothing.
+func (d *Dominance) Shown(n int) float64 {
+	most := 0.0
+	for _, perCall := range d.perCall {
+		p := math.Expm1(perCall) / math.Expm1(d.logOdds)
+		// The others' ratios are left out of the average: they are small then.
+		c := math.Ceil((d.limit + math.Log(float64(len(d.perCall))) + float64(n)*perCall) / d.logOdds)
+		if !(c < float64(n)) {
+			return 0
+		}
+		most = max(most, c/(float64(n)-c)*(1-p)/p)
+	}
+	return most
+}
+
 func (d *Dominance) judge() {
 	if d.alarmed || d.total == 0 {
 		return

@@ -143,6 +143,44 @@ func TestDominanceAgainstPlainProducts(t *testing.T) {
 	})
 }
 
+// What Shown promises is where the alarm begins, within a call.
+func TestShown(t *testing.T) {
+	for _, tc := range []struct {
+		shares []float64
+		calls  int
+		want   float64 // 0: nothing shows
+	}{
+		{Equal(2), 5, 0},
+		{Equal(3), 12, 0},
+		{Equal(3), 18, 34}, // 17 of 18
+		{Equal(3), 100, 2 * 55 / 45.},
+		{Equal(3), 3000, 1.76},
+		{[]float64{.9, .1}, 200, 5.44},
+	} {
+		got := NewDominance(tc.shares, 3, .001/3).Shown(tc.calls)
+		if math.Abs(got-tc.want) > .1*tc.want {
+			t.Errorf("%v, %d calls: %.3g, want %.3g", tc.shares, tc.calls, got, tc.want)
+		}
+		if got == 0 || len(tc.shares) != 3 {
+			continue
+		}
+		p := tc.shares[0]
+		odds := got * p / (1 - p)
+		c := int(math.Round(odds / (1 + odds) * float64(tc.calls)))
+		for lead, want := range map[int]bool{c: true, c - 2: false} {
+			d := NewDominance(tc.shares, 3, .001/3)
+			rest := tc.calls - lead
+			d.Add([]int{lead, rest / 2, rest - rest/2})
+			if _, _, ok := d.Alarm(); ok != want {
+				t.Errorf("%v, %d of %d calls: alarm %v", tc.shares, lead, tc.calls, ok)
+			}
+		}
+	}
+	if got := NewDominance(nil, 3, .001).Shown(10); got != 0 {
+		t.Error(got)
+	}
+}
+
 func TestDominanceEdges(t *testing.T) {
 	d := NewDominance(Equal(2), 3, 0.001)
 	d.Observe(-1)
