@@ -126,7 +126,7 @@ var errNotLive = errors.New("the gateway did not take up the probe route in time
 func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	r.nonce = probe.NewNonce()
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
-	spec := istio.ProbeSpec{Under: r.t.vs, Rule: r.t.entry.Rule,
+	spec := istio.ProbeSpec{Under: r.t.entry, On: r.t.gw, Host: r.t.gw.Pattern(r.t.vs, r.o.authorityHost()),
 		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(), TTL: r.o.timeout + probeGrace}
 	defer removeProbe(ctx, r.t.mesh, spec.Route(), r.o.say)
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -126,23 +127,38 @@ func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 	if missing, err := x.cluster.Missing(ctx, toProbe(x.exposure.Namespace)); err != nil || len(missing) > 0 {
 		return func() {}, err
 	}
-	vs, err := x.mesh.VirtualService(ctx, x.exposure.Namespace, x.exposure.WorkloadName)
+	routes, err := x.mesh.Routes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(vs.Spec.Http) != 1 {
-		return nil, &plan.ConflictError{ID: manifest.ID{Kind: "VirtualService", Namespace: vs.Namespace, Name: vs.Name},
-			Reason: "its rules were changed while grpcmesh was at work", Hint: "Run the same command again."}
+	serving := routes.Serving(routes.Listeners(x.ingress, x.open.Port), l.authority)
+	spec, ok := x.probed(routes, serving, l.authority)
+	if !ok {
+		return nil, &plan.ConflictError{ID: manifest.ID{Kind: "VirtualService", Namespace: x.exposure.Namespace, Name: x.exposure.WorkloadName},
+			Reason: "it was changed while grpcmesh was at work", Hint: "Run the same command again."}
 	}
 	l.nonce = probe.NewNonce()
-	spec := istio.ProbeSpec{Under: vs, Rule: vs.Spec.Http[0],
-		Header: probe.HeaderNonce, Nonce: l.nonce, Stamps: stamps(), TTL: x.o.timeout + probeGrace}
+	spec.Header, spec.Nonce, spec.Stamps, spec.TTL = probe.HeaderNonce, l.nonce, stamps(), x.o.timeout+probeGrace
 	remove = func() { removeProbe(ctx, x.mesh, spec.Route(), x.o.say) }
 	if err := x.mesh.AddProbe(ctx, spec); err != nil {
 		remove()
 		return nil, err
 	}
 	return remove, nil
+}
+
+// probed is what a probe route copies: the exposure's own rule, behind the
+// listener where it serves the authority; not ok, if it doesn't any more.
+func (x *exposer) probed(routes istio.Routes, serving []istio.Candidate, authority string) (istio.ProbeSpec, bool) {
+	i := slices.IndexFunc(serving, func(c istio.Candidate) bool {
+		return c.VirtualService.Namespace == x.exposure.Namespace && c.VirtualService.Name == x.exposure.WorkloadName
+	})
+	if i < 0 || len(serving[i].VirtualService.Spec.Http) != 1 {
+		return istio.ProbeSpec{}, false
+	}
+	vs, on := serving[i].VirtualService, serving[i].Listener
+	entry, ok := routes.Table(on, serving).Lead(vs, func(istio.Entry) bool { return true })
+	return istio.ProbeSpec{Under: entry, On: on, Host: on.Pattern(vs, authority)}, ok
 }
 
 // removeProbe takes the probe route away, also after the run's context has

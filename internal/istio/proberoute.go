@@ -3,7 +3,6 @@ package istio
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -33,19 +32,45 @@ func (p ProbeRoute) String() string { return "VirtualService " + p.Namespace + "
 
 // ProbeSpec says what a probe route copies and how it marks calls and answers.
 type ProbeSpec struct {
-	Under  *clientnet.VirtualService // whose hosts and gateways are taken
-	Rule   *networking.HTTPRoute     // whose destinations and weights are taken
-	Header string                    // request header that carries the nonce
+	Under  Entry    // the rule whose destinations and weights are taken
+	On     Listener // behind which it is under test: the only Gateway that gets the probe route
+	Host   string   // the one host of it, as Under's VirtualService writes it: On.Pattern
+	Header string   // request header that carries the nonce
 	Nonce  string
 	Stamps map[string]string // response header to Envoy's command for its value
 	TTL    time.Duration     // after this, by the server's clock, anyone may sweep it
+}
+
+// Pattern is the host of a VirtualService, as it writes it, that makes the
+// virtual host which serves the authority behind the listener; "" if none does.
+// A route of the same Gateway and host is merged into the same virtual hosts.
+func (l Listener) Pattern(vs *clientnet.VirtualService, authority string) string {
+	pattern, best := "", 0
+	for _, host := range vs.Spec.Hosts {
+		for _, claimed := range claims(l, vs.Namespace, []string{host}) {
+			if n := specificity(claimed); accepts(claimed, authority) && n > best {
+				pattern, best = host, n
+			}
+		}
+	}
+	return pattern
+}
+
+// Port is the port that the entry is for alone, or 0.
+func (e Entry) Port() uint32 {
+	for _, m := range e.match {
+		if m.Port != 0 {
+			return m.Port
+		}
+	}
+	return 0
 }
 
 // Route is the name that the probe route of this run will have. It is drawn
 // before the route is made, so that it can be removed even where the answer to
 // its creation was lost.
 func (s ProbeSpec) Route() ProbeRoute {
-	return ProbeRoute{Namespace: s.Under.Namespace, Name: "grpcmesh-probe-" + s.Nonce[:min(10, len(s.Nonce))]}
+	return ProbeRoute{Namespace: s.Under.VirtualService.Namespace, Name: "grpcmesh-probe-" + s.Nonce[:min(10, len(s.Nonce))]}
 }
 
 // AddProbe creates the probe route, then sweeps those of the namespace whose
@@ -54,10 +79,11 @@ func (s ProbeSpec) Route() ProbeRoute {
 // rival run may be using it. Whatever it returns, the caller owes a
 // RemoveProbe: a creation that failed here may have succeeded there.
 func (m *Mesh) AddProbe(ctx context.Context, spec ProbeSpec) error {
-	api := m.client.NetworkingV1alpha3().VirtualServices(spec.Under.Namespace)
+	namespace := spec.Under.VirtualService.Namespace
+	api := m.client.NetworkingV1alpha3().VirtualServices(namespace)
 	made, err := api.Create(ctx, probeRoute(spec), metav1.CreateOptions{FieldManager: manifest.FieldManager})
 	if err != nil {
-		return fmt.Errorf("adding the probe route in namespace %s: %w", spec.Under.Namespace, err)
+		return fmt.Errorf("adding the probe route in namespace %s: %w", namespace, err)
 	}
 	list, err := api.List(ctx, metav1.ListOptions{LabelSelector: probeLabel})
 	if err != nil {
@@ -96,16 +122,19 @@ func expired(vs *clientnet.VirtualService, now time.Time) bool {
 }
 
 func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
-	under := spec.Under
+	under := spec.Under.VirtualService
 	rule := &networking.HTTPRoute{
 		Name: "grpcmesh-probe",
-		Match: []*networking.HTTPMatchRequest{{Headers: map[string]*networking.StringMatch{
-			spec.Header: {MatchType: &networking.StringMatch_Exact{Exact: spec.Nonce}},
-		}}},
+		Match: []*networking.HTTPMatchRequest{{
+			Port: spec.Under.Port(),
+			Headers: map[string]*networking.StringMatch{
+				spec.Header: {MatchType: &networking.StringMatch_Exact{Exact: spec.Nonce}},
+			},
+		}},
 		Retries: &networking.HTTPRetry{Attempts: 0}, // a retry would hide what is being looked for
 		Headers: &networking.Headers{Response: &networking.Headers_HeaderOperations{Set: spec.Stamps}},
 	}
-	for _, d := range spec.Rule.Route {
+	for _, d := range spec.Under.Rule.Route {
 		rule.Route = append(rule.Route, &networking.HTTPRouteDestination{Destination: d.Destination, Weight: d.Weight})
 	}
 	vs := &clientnet.VirtualService{
@@ -116,11 +145,12 @@ func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
 			Annotations: map[string]string{probeTTL: strconv.Itoa(int(spec.TTL.Seconds()))},
 		},
 	}
-	vs.Spec.Hosts = under.Spec.Hosts
+	// On another host, Gateway or port the route under test may have no rule for
+	// any call. A probe route would be the only one there, and by it make a
+	// virtual host that takes users' calls from who serves them now.
+	vs.Spec.Hosts = []string{spec.Host}
+	vs.Spec.Gateways = []string{spec.On.Gateway.Namespace + "/" + spec.On.Gateway.Name}
 	vs.Spec.ExportTo = under.Spec.ExportTo
-	// Only gateways merge VirtualServices of one host; beside "mesh" the two
-	// would compete.
-	vs.Spec.Gateways = slices.DeleteFunc(slices.Clone(under.Spec.Gateways), func(g string) bool { return g == "mesh" })
 	vs.Spec.Http = []*networking.HTTPRoute{rule}
 	return vs
 }

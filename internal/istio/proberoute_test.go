@@ -24,7 +24,7 @@ spec:
   exportTo: ["."]
   http:
   - name: canary
-    match: [{uri: {prefix: /helloworld.Greeter/}}]
+    match: [{uri: {prefix: /helloworld.Greeter/}, port: 8000, gateways: [edge/grpc], sourceLabels: {a: b}}]
     retries: {attempts: 7, retryOn: unavailable}
     timeout: 1s
     fault: {abort: {httpStatus: 503, percentage: {value: 100}}}
@@ -39,7 +39,7 @@ func TestProbeRoute(t *testing.T) {
 	vs := service(t, "test", "server", under)
 	before := vs.DeepCopy()
 	got := probeRoute(ProbeSpec{
-		Under: vs, Rule: vs.Spec.Http[0], Header: "x-grpcmesh-probe", Nonce: "0123456789abcdef",
+		Under: lead(vs), On: Listener{Gateway: gateway(t, "edge", "grpc", "")}, Host: "*.example.org", Header: "x-grpcmesh-probe", Nonce: "0123456789abcdef",
 		Stamps: map[string]string{"x-grpcmesh-backend": "%UPSTREAM_REMOTE_ADDRESS%", "x-grpcmesh-gateway": "%HOSTNAME%"},
 		TTL:    90 * time.Second,
 	})
@@ -106,13 +106,40 @@ func TestExpired(t *testing.T) {
 // TestProbeRouteOutlivesItsRun: what probeRoute writes, expired reads.
 func TestProbeRouteOutlivesItsRun(t *testing.T) {
 	vs := service(t, "test", "server", under)
-	made := probeRoute(ProbeSpec{Under: vs, Rule: vs.Spec.Http[0], Header: "h", Nonce: "n", TTL: 2 * time.Minute})
+	made := probeRoute(ProbeSpec{Under: lead(vs), On: Listener{Gateway: gateway(t, "edge", "grpc", "")}, Host: "*", Header: "h", Nonce: "n", TTL: 2 * time.Minute})
 	made.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	if expired(made, made.CreationTimestamp.Add(2*time.Minute-time.Second)) {
 		t.Error("it would be swept within its run's time")
 	}
 	if !expired(made, made.CreationTimestamp.Add(2*time.Minute+time.Second)) {
 		t.Error("it would never be swept")
+	}
+}
+
+// lead is a VirtualService's first way in.
+func lead(vs *clientnet.VirtualService) Entry {
+	return Routes{}.entries(Entry{VirtualService: vs}, vs.Spec.Http[0])[0]
+}
+
+// TestPattern: the probe route's host is the one by which the route under test
+// made the virtual host, so that it makes no other.
+func TestPattern(t *testing.T) {
+	for _, tc := range []struct{ allowed, hosts, authority, want string }{
+		{"'*'", "[a.example.com, '*']", "a.example.com", "a.example.com"},
+		{"'*'", "[a.example.com, '*']", "b.example.com", "*"},
+		{"'*'", "['*', '*.example.com', '*.com']", "b.example.com", "*.example.com"},
+		{"a.example.com", "['*']", "a.example.com", "*"}, // narrowed by the Gateway: the host itself would be a new one elsewhere
+		{"a.example.com, '*'", "['*']", "b.example.com", "*"},
+		{"'*'", "[A.Example.com]", "a.example.COM", "A.Example.com"},
+		{"test/*.example.com", "[a.example.com, b.example.com]", "b.example.com", "b.example.com"},
+		{"other/*", "['*']", "a.example.com", ""},
+		{"'*'", "[a.example.com]", "b.example.com", ""},
+	} {
+		gw := gateway(t, "edge", "grpc", server("istio: ingressgateway", 8000, tc.allowed))
+		vs := service(t, "test", "server", "spec: {hosts: "+tc.hosts+"}")
+		if got := (Listener{gw, gw.Spec.Servers[0], edge()}).Pattern(vs, tc.authority); got != tc.want {
+			t.Errorf("%s behind %s, asked for %s: %q, want %q", tc.hosts, tc.allowed, tc.authority, got, tc.want)
+		}
 	}
 }
 
