@@ -28,6 +28,7 @@ type run struct {
 	conn  *probe.Conn
 	dials int
 	nonce string
+	proof string
 	line  *progress
 }
 
@@ -124,10 +125,10 @@ var errNotLive = errors.New("the gateway did not take up the probe route in time
 // byRoute is the ladder's first rung: the gateway stamps each answer with the
 // pod that gave it.
 func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
-	r.nonce = probe.NewNonce()
+	r.nonce, r.proof = probe.NewNonce(), probe.NewNonce()
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
 	spec := istio.ProbeSpec{Under: r.t.entry, On: r.t.gw, Host: r.t.gw.Pattern(r.t.vs, r.o.authorityHost()),
-		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(), TTL: r.o.timeout + probeGrace}
+		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(r.proof), TTL: r.o.timeout + probeGrace}
 	defer removeProbe(ctx, r.t.mesh, spec.Route(), r.o.say)
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {
 		return err
@@ -145,7 +146,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 		return err
 	}
 	for !check.Enough(*e) {
-		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce})
+		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof})
 		if err != nil {
 			break // the samples so far are judged; the last of them says why
 		}
@@ -185,7 +186,7 @@ func (r *run) awaitProbe(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce})
+		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof})
 		if err == nil && s.Stamped {
 			return nil
 		}

@@ -35,9 +35,10 @@ const (
 )
 
 // stamps are the response headers that a probe route makes the gateway's Envoy
-// write, and Envoy's commands for their values.
-func stamps() map[string]string {
+// write: the run's proof, and Envoy's commands for the others' values.
+func stamps(proof string) map[string]string {
 	return map[string]string{
+		probe.HeaderProof:      proof,
 		probe.HeaderBackend:    "%UPSTREAM_REMOTE_ADDRESS%",
 		probe.HeaderGateway:    "%HOSTNAME%",
 		probe.HeaderConnection: "%CONNECTION_ID%",
@@ -118,6 +119,7 @@ type liveCheck struct {
 	path      string
 	authority string
 	nonce     string // empty: no probe route
+	proof     string
 }
 
 // addProbe lends the run its probe route; remove takes it away again, also
@@ -137,8 +139,8 @@ func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 		return nil, &plan.ConflictError{ID: manifest.ID{Kind: "VirtualService", Namespace: x.exposure.Namespace, Name: x.exposure.WorkloadName},
 			Reason: "it was changed while grpcmesh was at work", Hint: "Run the same command again."}
 	}
-	l.nonce = probe.NewNonce()
-	spec.Header, spec.Nonce, spec.Stamps, spec.TTL = probe.HeaderNonce, l.nonce, stamps(), x.o.timeout+probeGrace
+	l.nonce, l.proof = probe.NewNonce(), probe.NewNonce()
+	spec.Header, spec.Nonce, spec.Stamps, spec.TTL = probe.HeaderNonce, l.nonce, stamps(l.proof), x.o.timeout+probeGrace
 	remove = func() { removeProbe(ctx, x.mesh, spec.Route(), x.o.say) }
 	if err := x.mesh.AddProbe(ctx, spec); err != nil {
 		remove()
@@ -215,7 +217,7 @@ func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, er
 		if l.nonce == "" {
 			continue
 		}
-		s = conn.Call(ctx, probe.Call{Path: noPath, Nonce: l.nonce})
+		s = conn.Call(ctx, probe.Call{Path: noPath, Nonce: l.nonce, Proof: l.proof})
 		if why := notOurs(s, pods, x.port.Port); why != "" {
 			return why, nil
 		}

@@ -37,7 +37,7 @@ type ProbeSpec struct {
 	Host   string   // the one host of it, as Under's VirtualService writes it: On.Pattern
 	Header string   // request header that carries the nonce
 	Nonce  string
-	Stamps map[string]string // response header to Envoy's command for its value
+	Stamps map[string]string // response header to its value, or Envoy's command for it
 	TTL    time.Duration     // after this, by the server's clock, anyone may sweep it
 }
 
@@ -132,7 +132,10 @@ func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
 			},
 		}},
 		Retries: &networking.HTTPRetry{Attempts: 0}, // a retry would hide what is being looked for
-		Headers: &networking.Headers{Response: &networking.Headers_HeaderOperations{Set: spec.Stamps}},
+		Headers: &networking.Headers{
+			Request:  &networking.Headers_HeaderOperations{Remove: []string{spec.Header}}, // the app has no use for it
+			Response: &networking.Headers_HeaderOperations{Set: spec.Stamps},
+		},
 	}
 	for _, d := range spec.Under.Rule.Route {
 		rule.Route = append(rule.Route, &networking.HTTPRouteDestination{Destination: d.Destination, Weight: d.Weight})

@@ -21,6 +21,9 @@ type Call struct {
 	Path string
 	// Nonce, if not empty, sends the call by the probe route.
 	Nonce string
+	// Proof is what the probe route writes beside its stamps. It is sent to
+	// nobody: an answer that has it was stamped by the gateway.
+	Proof string
 	// Payload is the encoded request message.
 	Payload []byte
 	// Metadata are further request headers.
@@ -48,7 +51,7 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 	st := status.Convert(err)
 	s.Code, s.Message = st.Code(), clip(st.Message())
 	headers, began, finished := seen.get()
-	s.read(headers)
+	s.read(headers, call.Proof)
 	switch {
 	case finished:
 	case began:
@@ -77,27 +80,33 @@ func noAnswer(ctx context.Context, ended, message string) string {
 }
 
 // read takes what the headers say. Trailers-only answers carry the stamp in
-// the trailers, others in the headers; the first value found counts.
-func (s *Sample) read(headers []metadata.MD) {
-	get := func(name string) string {
-		for _, md := range headers {
-			if values := md.Get(name); len(values) > 0 {
-				return clip(values[0])
-			}
+// the trailers, others in the headers; where the proof stands the stamp is
+// Envoy's own, which overwrites what an app has put there, and nowhere else.
+func (s *Sample) read(headers []metadata.MD, proof string) {
+	for _, md := range headers {
+		if proof == "" || first(md, HeaderProof) != proof {
+			continue
 		}
-		return ""
+		s.Stamp = Stamp{
+			Backend:    first(md, HeaderBackend),
+			Gateway:    first(md, HeaderGateway),
+			Connection: first(md, HeaderConnection),
+			Cluster:    first(md, HeaderCluster),
+			Flags:      first(md, HeaderFlags),
+			Attempts:   first(md, HeaderAttempts),
+		}
+		s.Stamped = true
+		break
 	}
-	s.Stamp = Stamp{
-		Backend:    get(HeaderBackend),
-		Gateway:    get(HeaderGateway),
-		Connection: get(HeaderConnection),
-		Cluster:    get(HeaderCluster),
-		Flags:      get(HeaderFlags),
-		Attempts:   get(HeaderAttempts),
+	s.Upstream = first(metadata.Join(headers...), "x-envoy-upstream-service-time") != ""
+	s.Server = first(metadata.Join(headers...), "server")
+}
+
+func first(md metadata.MD, name string) string {
+	if values := md.Get(name); len(values) > 0 {
+		return clip(values[0])
 	}
-	s.Stamped = s.Stamp != Stamp{}
-	s.Upstream = get("x-envoy-upstream-service-time") != ""
-	s.Server = get("server")
+	return ""
 }
 
 // answer collects the headers and trailers of one call. Grpc-go's own call

@@ -24,7 +24,7 @@ import (
 func stamped() metadata.MD {
 	return metadata.Pairs(HeaderBackend, "10.0.0.1:50051", HeaderGateway, "gw-1", HeaderConnection, "7",
 		HeaderCluster, "outbound|80||app", HeaderFlags, "-", HeaderAttempts, "1",
-		"x-envoy-upstream-service-time", "3", "server", "istio-envoy")
+		HeaderProof, "p0", "x-envoy-upstream-service-time", "3", "server", "istio-envoy")
 }
 
 func wantStamp() Stamp {
@@ -64,8 +64,8 @@ func (keep) Unmarshal(data mem.BufferSlice, v any) error {
 
 func TestCall(t *testing.T) {
 	conn := open(t, Target{Addr: echo(t), Authority: "app.example", Conn: 4})
-	ok := conn.Call(t.Context(), Call{Path: "/echo.Echo/Check", Nonce: "n0", Payload: []byte("payload"), Metadata: map[string]string{"k": "v"}})
-	none := conn.Call(t.Context(), Call{Path: "/no.Such/Method", Nonce: "n0"})
+	ok := conn.Call(t.Context(), Call{Path: "/echo.Echo/Check", Nonce: "n0", Proof: "p0", Payload: []byte("payload"), Metadata: map[string]string{"k": "v"}})
+	none := conn.Call(t.Context(), Call{Path: "/no.Such/Method", Nonce: "n0", Proof: "p0"})
 	for i, s := range []Sample{ok, none} {
 		if s.Seq != i+1 || s.Conn != 4 || !s.Stamped || !s.Upstream || s.Server != "istio-envoy" || s.NoAnswer || s.GoAway || s.Err != "" {
 			t.Errorf("%+v", s)
@@ -95,6 +95,35 @@ func TestCall(t *testing.T) {
 	}
 }
 
+// TestProof: a stamp without the probe route's proof is the app's own word.
+func TestProof(t *testing.T) {
+	lie := metadata.Pairs(HeaderBackend, "10.9.9.9:1", HeaderFlags, "-", HeaderGateway, "gw-9", HeaderAttempts, "9")
+	guess := metadata.Join(lie, metadata.Pairs(HeaderProof, "n0"))
+	none := metadata.Join(lie, metadata.Pairs(HeaderProof, ""))
+	bare := metadata.Pairs(HeaderProof, "p0", HeaderFlags, "-") // Envoy leaves out what it has no value for
+	for _, tc := range []struct {
+		name    string
+		proof   string
+		headers []metadata.MD
+		want    Stamp
+		stamped bool
+	}{
+		{"the gateway's", "p0", []metadata.MD{stamped()}, wantStamp(), true},
+		{"in the trailers of a trailers-only answer", "p0", []metadata.MD{nil, stamped()}, wantStamp(), true},
+		{"without a proof", "p0", []metadata.MD{lie}, Stamp{}, false},
+		{"with the nonce for a proof", "p0", []metadata.MD{guess}, Stamp{}, false},
+		{"trailers of the app's beside it", "p0", []metadata.MD{bare, lie}, Stamp{Flags: "-"}, true},
+		{"a call that expects none", "", []metadata.MD{stamped()}, Stamp{}, false},
+		{"a call that expects none, and an empty one", "", []metadata.MD{none}, Stamp{}, false},
+	} {
+		var s Sample
+		s.read(tc.headers, tc.proof)
+		if diff := cmp.Diff(tc.want, s.Stamp); diff != "" || s.Stamped != tc.stamped {
+			t.Errorf("%s: stamped %v, want %v; %s", tc.name, s.Stamped, tc.stamped, diff)
+		}
+	}
+}
+
 // Envoy's plain HTTP answers must not read as a gRPC server's UNIMPLEMENTED.
 func TestCallOfNoGRPC(t *testing.T) {
 	conn := open(t, Target{Addr: h2c(t, func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) })})
@@ -106,7 +135,7 @@ func TestCallOfNoGRPC(t *testing.T) {
 
 // Faults 46 and 52.
 func TestCallOfHostileServers(t *testing.T) {
-	grpcHeaders := []string{":status", "200", "content-type", "application/grpc", HeaderFlags, "-"}
+	grpcHeaders := []string{":status", "200", "content-type", "application/grpc", HeaderProof, "p0", HeaderFlags, "-"}
 	trailers := []string{"grpc-status", "0"}
 	chunk := make([]byte, 16<<10)
 	for name, tc := range map[string]struct {
@@ -168,7 +197,7 @@ func TestCallOfHostileServers(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, time.Second)
 				defer cancel()
 			}
-			if s := conn.Call(ctx, Call{Path: "/a.B/C"}); !tc.want(s) {
+			if s := conn.Call(ctx, Call{Path: "/a.B/C", Proof: "p0"}); !tc.want(s) {
 				t.Errorf("%+v", s)
 			}
 		})

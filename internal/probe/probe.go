@@ -23,6 +23,8 @@ import (
 const (
 	// HeaderNonce carries the run's nonce in requests.
 	HeaderNonce = "x-grpcmesh-probe"
+	// HeaderProof is the run's second secret, which only the probe route knows.
+	HeaderProof = "x-grpcmesh-proof"
 	// HeaderBackend is %UPSTREAM_REMOTE_ADDRESS%, the pod's ip:port.
 	HeaderBackend = "x-grpcmesh-backend"
 	// HeaderGateway is %HOSTNAME%, the gateway's replica.
@@ -93,7 +95,8 @@ type Sample struct {
 	Code codes.Code `json:"code"`
 	// Message is the status message, untrusted, at most 1 KiB.
 	Message string `json:"message,omitempty"`
-	// Stamp is read from headers and trailers; Stamped if any part was there.
+	// Stamp is read from headers and trailers; Stamped if the
+	// probe route's proof stood beside it.
 	Stamp   Stamp `json:"stamp,omitzero"`
 	Stamped bool  `json:"stamped,omitempty"`
 	// Upstream: x-envoy-upstream-service-time was there, so some upstream
@@ -112,7 +115,7 @@ type Sample struct {
 	Err string `json:"err,omitempty"`
 }
 
-// NewNonce is 128 random bits as 32 hex digits.
+// NewNonce is a secret of a run, its nonce or its proof: 128 random bits as 32 hex digits.
 func NewNonce() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails since Go 1.24: it ends the process instead
