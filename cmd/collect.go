@@ -107,6 +107,12 @@ func (r *run) rung(ctx context.Context) (rung, why string, err error) {
 	case r.o.readOnly:
 		return check.RungSidecars, "--read-only", nil
 	}
+	if why := r.hidden(); why != "" {
+		if r.o.identify == check.RungRoute {
+			return "", "", &manifest.InvalidError{Field: "--identify", Value: r.o.identify, Reason: why + "; use --identify=sidecars"}
+		}
+		return check.RungSidecars, why, nil
+	}
 	missing, err := r.t.cluster.Missing(ctx, toProbe(r.t.vs.Namespace))
 	switch {
 	case err != nil:
@@ -117,6 +123,15 @@ func (r *run) rung(ctx context.Context) (rung, why string, err error) {
 		return "", "", &k8s.DeniedError{Purpose: "--identify=route", Missing: missing, Hint: "Use --identify=sidecars, or ask for the permission."}
 	}
 	return check.RungSidecars, "this user may not " + missing[0].String(), nil
+}
+
+// hidden is why no call would ever meet a probe route, or "": a rule that takes
+// any path, and yet is not one of those which Istio puts behind all others.
+func (r *run) hidden() string {
+	if taken := r.takes(noPath); taken.OK && !taken.Entry.TakesAll() {
+		return fmt.Sprintf("%s takes calls of any path and stands before a probe route", taken.Entry)
+	}
+	return ""
 }
 
 // errNotLive: the gateway never stamped an answer.

@@ -197,6 +197,41 @@ func TestWitnessCalls(t *testing.T) {
 	}
 }
 
+// TestHidden: a rule that would have the probe's calls is found before anything
+// is written.
+func TestHidden(t *testing.T) {
+	const all = "route: []"
+	for _, tc := range []struct {
+		name  string
+		rules []string
+		want  string
+	}{
+		{"every call", []string{all}, ""},
+		{"some paths", []string{"match: [{uri: {prefix: /a.B/}}]"}, ""},
+		{"any path, by a pattern", []string{"match: [{uri: {regex: '/.+'}}]"}, "VirtualService test/server takes calls of any path"},
+		{"any path, by a pattern that Istio knows", []string{"match: [{uri: {regex: '.*'}}]"}, ""},
+		{"any path, of one method", []string{"match: [{method: {exact: POST}}]", all}, "rule 1 of 2 of VirtualService test/server takes calls of any path"},
+		{"any path, with metadata", []string{"match: [{headers: {x-user: {exact: a}}}]", all}, ""},
+		{"what the gateway adds", []string{"match: [{headers: {x-forwarded-for: {prefix: '10.'}}}]", "match: [{uri: {regex: '/.+'}}]"}, "rule 2 of 2"},
+	} {
+		r := &run{o: &verifyOptions{}, t: targetOf(t, tc.rules...)}
+		if got := r.hidden(); !strings.Contains(got, tc.want) || (got == "") != (tc.want == "") {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+		if tc.want == "" {
+			continue
+		}
+		r.o.identify = "route"
+		if _, _, err := r.rung(t.Context()); ExitCode(err) != exitUsage || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: asked for the route: %v, want exit code 2", tc.name, err)
+		}
+		r.o.identify = "auto"
+		if rung, why, err := r.rung(t.Context()); err != nil || rung != check.RungSidecars || !strings.Contains(why, tc.want) {
+			t.Errorf("%s: %s (%s), %v; want the sidecars", tc.name, rung, why, err)
+		}
+	}
+}
+
 func TestAuthorities(t *testing.T) {
 	for _, tc := range []struct{ host, address, want string }{
 		{"*", "203.0.113.10", "203.0.113.10"}, {"*", "", "grpcmesh.invalid"},
