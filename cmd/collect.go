@@ -29,6 +29,7 @@ type run struct {
 	dials int
 	nonce string
 	proof string
+	left  bool // the probe route may not be gone
 	line  *progress
 }
 
@@ -68,17 +69,23 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	e := &check.Evidence{Rung: rung, Layer4: r.t.layer4, Alpha: r.o.alpha, Limit: r.o.requests,
 		ByDesign: r.t.sticky, Prefers: r.t.prefers(ctx, before), Undefined: r.t.undefined(), Nowhere: r.t.empty, Where: r.t.where(r.o.addr), Expected: before}
 	r.line = newProgress(r.o, before)
+	writes := "nothing is written"
 	if rung == check.RungRoute {
 		err = r.byRoute(ctx, e)
 		if errors.Is(err, errNotLive) && r.o.identify == "auto" && len(e.Witness) == 0 {
-			r.o.say("           %s; falling back to the sidecars' counters", err)
-			e.Rung, why = check.RungSidecars, "the probe route never came into force"
+			e.Rung, why, writes = check.RungSidecars, err.Error(), "the VirtualService is removed again"
+			if r.left {
+				writes = "the VirtualService may still be there"
+			}
 			err = nil
 		}
 	}
 	if err == nil && e.Rung == check.RungSidecars {
-		r.o.say("by         the request counters of the pods' sidecars (%s); nothing is written", why)
+		r.o.say("by         the request counters of the pods' sidecars (%s); %s", why, writes)
 		err = r.bySidecars(ctx, e)
+		if rung == check.RungRoute {
+			e.WitnessWhy = refuted
+		}
 	}
 	if err != nil && !errors.Is(err, errNotLive) {
 		return nil, err
@@ -137,6 +144,10 @@ func (r *run) hidden() string {
 // errNotLive: the gateway never stamped an answer.
 var errNotLive = errors.New("the gateway did not take up the probe route in time")
 
+// refuted is what it means that the probe route never came into force, though
+// users' calls are answered: the target may not be what they reach.
+const refuted = "the gateway never took up a route of the same host and Gateway, so that users' calls may take another VirtualService"
+
 // byRoute is the ladder's first rung: the gateway stamps each answer with the
 // pod that gave it.
 func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
@@ -144,7 +155,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
 	spec := istio.ProbeSpec{Under: r.t.entry, On: r.t.gw, Host: r.t.gw.Pattern(r.t.vs, r.o.authorityHost()),
 		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(r.proof), TTL: r.o.timeout + probeGrace}
-	defer removeProbe(ctx, r.t.mesh, spec.Route(), r.o.say)
+	defer func() { r.left = !removeProbe(ctx, r.t.mesh, spec.Route(), r.o.say) }()
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {
 		return err
 	}
@@ -156,7 +167,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 		// the probe either.
 		r.witness(ctx, e)
 		if upstream(e.Witness) {
-			e.Witness = nil
+			e.Witness, e.WitnessWhy = nil, refuted
 		}
 		return err
 	}

@@ -164,8 +164,9 @@ func (x *exposer) probed(routes istio.Routes, serving []istio.Candidate, authori
 }
 
 // removeProbe takes the probe route away, also after the run's context has
-// ended; where the API server does not answer it asks again, for a while.
-func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, say func(string, ...any)) {
+// ended; where the API server does not answer it asks again, for a while. It
+// says what is left to do, where it can't tell that the route is gone.
+func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, say func(string, ...any)) (gone bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	var failed error
@@ -178,9 +179,13 @@ func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, 
 	})
 	if failed != nil && (err != nil || denied(failed) != nil) {
 		say("warning    %s", failed)
-	} else if err != nil {
-		say("warning    %s may still be there: %s\nRemove it by hand: kubectl -n %s delete virtualservice %s", route, err, route.Namespace, route.Name)
+		return false
 	}
+	if err != nil {
+		say("warning    %s may still be there: %s\nRemove it by hand: kubectl -n %s delete virtualservice %s", route, err, route.Namespace, route.Name)
+		return false
+	}
+	return true
 }
 
 // rounds makes goodCalls good rounds on one connection; why is what was wrong
