@@ -96,8 +96,14 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
+	noted := e.Changed
 	e.Expected, e.Changed = compare(before, after)
 	e.Nowhere = both(e.Nowhere, r.t.empty)
+	for _, words := range noted { // it may have gone again
+		if !slices.Contains(e.Changed, words) {
+			e.Changed = append(e.Changed, words)
+		}
+	}
 	return e, nil
 }
 
@@ -171,12 +177,14 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 		}
 		return err
 	}
+	seen := &newcomers{list: r.t.endpoints}
 	for !check.Enough(*e) {
 		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof})
 		if err != nil {
 			break // the samples so far are judged; the last of them says why
 		}
 		e.Samples = append(e.Samples, s)
+		seen.note(ctx, e, s.Stamp.Backend)
 		r.line.saw(s.Stamp.Backend)
 		if s.NoAnswer && r.dials >= mostConnections {
 			break
@@ -225,25 +233,4 @@ func (r *run) awaitProbe(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// compare gives the endpoints that were ready at both ends of the run, with
-// their shares scaled to 1, and in words what came or went.
-func compare(before, after []check.Endpoint) (stayed []check.Endpoint, changed []string) {
-	in := func(list []check.Endpoint, e check.Endpoint) bool {
-		return slices.ContainsFunc(list, func(o check.Endpoint) bool { return o.Address == e.Address && o.Pod == e.Pod })
-	}
-	for _, e := range before {
-		if in(after, e) {
-			stayed = append(stayed, e)
-		} else {
-			changed = append(changed, fmt.Sprintf("%s (%s) went", e.Pod, e.Address))
-		}
-	}
-	for _, e := range after {
-		if !in(before, e) {
-			changed = append(changed, fmt.Sprintf("%s (%s) came", e.Pod, e.Address))
-		}
-	}
-	return merge(stayed), changed
 }
