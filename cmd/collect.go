@@ -161,7 +161,8 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
 	spec := istio.ProbeSpec{Under: r.t.entry, On: r.t.gw, Host: r.t.gw.Pattern(r.t.vs, r.o.authorityHost()),
 		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(r.proof), TTL: r.o.timeout + probeGrace}
-	defer func() { r.left = !removeProbe(ctx, r.t.mesh, spec.Route(), r.o.say) }()
+	remove := lend(ctx, r.o.IO, r.t.mesh, spec.Route(), r.o.say)
+	defer func() { r.left = !remove() }()
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {
 		return err
 	}

@@ -141,7 +141,8 @@ func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 	}
 	l.nonce, l.proof = probe.NewNonce(), probe.NewNonce()
 	spec.Header, spec.Nonce, spec.Stamps, spec.TTL = probe.HeaderNonce, l.nonce, stamps(l.proof), x.o.timeout+probeGrace
-	remove = func() { removeProbe(ctx, x.mesh, spec.Route(), x.o.say) }
+	gone := lend(ctx, x.o.IO, x.mesh, spec.Route(), x.o.say)
+	remove = func() { gone() }
 	if err := x.mesh.AddProbe(ctx, spec); err != nil {
 		remove()
 		return nil, err
@@ -161,6 +162,19 @@ func (x *exposer) probed(routes istio.Routes, serving []istio.Candidate, authori
 	vs, on := serving[i].VirtualService, serving[i].Listener
 	entry, ok := routes.Table(on, serving).Lead(vs, func(istio.Entry) bool { return true })
 	return istio.ProbeSpec{Under: entry, On: on, Host: on.Pattern(vs, authority)}, ok
+}
+
+// lend notes that a probe route is about to be added; remove takes it away.
+func lend(ctx context.Context, streams IO, mesh *istio.Mesh, route istio.ProbeRoute, say func(string, ...any)) (remove func() (gone bool)) {
+	words := fmt.Sprintf("%s may be left; remove it by hand: kubectl -n %s delete virtualservice %s", route, route.Namespace, route.Name)
+	streams.Lent.Add(words)
+	return func() bool {
+		gone := removeProbe(ctx, mesh, route, say)
+		if gone {
+			streams.Lent.Returned(words)
+		}
+		return gone
+	}
 }
 
 // removeProbe takes the probe route away, also after the run's context has

@@ -23,9 +23,10 @@ import (
 
 // IO are the streams of a run: data goes to Out, words and progress to Err.
 type IO struct {
-	In  io.Reader
-	Out io.Writer
-	Err io.Writer
+	In   io.Reader
+	Out  io.Writer
+	Err  io.Writer
+	Lent *Lent // what the run owes the cluster by now; may be nil
 }
 
 // Execute runs the command line and returns the exit code. It prints the error,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +12,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"grpcmesh/cmd"
 )
 
 // asProgram makes the test binary be grpcmesh itself.
@@ -78,6 +82,47 @@ func TestSignals(t *testing.T) {
 			if !strings.Contains(words.String(), "ended by "+sig.String()) || out.Len() > 0 {
 				t.Errorf("stdout %q, stderr %q; want only the signal named, on stderr", &out, &words)
 			}
+		})
+	}
+}
+
+// TestImpatient: signals that come together are one request, which leaves time
+// for cleaning up; one that comes later ends the run, and what is left is named.
+func TestImpatient(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		returned bool
+		want     string
+	}{
+		{"a probe route is out", false, "grpcmesh: ended at once by a second signal (hangup)\nVirtualService a/b may be left\n"},
+		{"it was removed", true, "grpcmesh: ended at once by a second signal (hangup)\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var words bytes.Buffer
+				streams := cmd.IO{Err: &words, Lent: &cmd.Lent{}}
+				streams.Lent.Add("VirtualService a/b may be left")
+				ctx, cancel := context.WithCancelCause(t.Context())
+				signals := make(chan os.Signal, 2)
+				ended := make(chan error, 1)
+				go func() { ended <- impatient(signals, cancel, streams) }()
+				for range 3 {
+					signals <- syscall.SIGTERM
+					time.Sleep(2 * time.Millisecond)
+				}
+				synctest.Wait()
+				if cause := context.Cause(ctx); cmd.ExitCode(cause) != 143 || len(ended) > 0 {
+					t.Errorf("the context ended by %v, and the process too: %v; want 143 and time left", cause, len(ended) > 0)
+				}
+				if tc.returned {
+					streams.Lent.Returned("VirtualService a/b may be left")
+				}
+				time.Sleep(again)
+				signals <- syscall.SIGHUP
+				if err := <-ended; cmd.ExitCode(err) != 129 || words.String() != tc.want {
+					t.Errorf("%v, stderr %q; want 129 and %q", err, &words, tc.want)
+				}
+			})
 		})
 	}
 }
