@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ const quietWindow = 2 * time.Second
 // bySidecars is the rung that writes nothing: the sidecars' own counters,
 // before and after the calls. They see calls whichever way they came.
 func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
-	calls, call := r.callCount(e), r.userCall(ctx, e)
+	calls, users := r.callCount(e), r.userCalls(ctx, e)
 	e.Counts, e.Uncounted = map[string]int{}, map[string]string{}
 	first, err := r.counters(ctx, e)
 	if err != nil {
@@ -57,8 +58,8 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	if err := r.dial(ctx); err != nil {
 		return err
 	}
-	for range calls {
-		s, err := r.call(ctx, call)
+	for i := range calls {
+		s, err := r.call(ctx, users[i%len(users)])
 		if err != nil {
 			break
 		}
@@ -70,6 +71,9 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	}
 	r.line.done()
 	e.Own, e.ConnectionsUsed = len(e.Samples), r.dials
+	if r.o.path == "" {
+		e.Samples, e.WitnessWhy = telling(users, e.Samples, e.WitnessWhy)
+	}
 	after, err := r.counters(ctx, e)
 	if err != nil {
 		return err
@@ -87,18 +91,23 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	return nil
 }
 
-// userCall is a call that users' own calls stand beside: on the rung sidecars
+// userCalls are calls that users' own calls stand beside: on the rung sidecars
 // there is no other witness. Why there is none is told to the judge.
-func (r *run) userCall(ctx context.Context, e *check.Evidence) probe.Call {
+func (r *run) userCalls(ctx context.Context, e *check.Evidence) []probe.Call {
 	if r.t.layer4 {
-		return probe.Call{Path: noPath} // every call takes the same way
+		return []probe.Call{{Path: noPath}} // every call takes the same way
 	}
 	calls, why := r.witnessCalls(ctx, r.reflectAtPod)
 	e.WitnessWhy = why
 	if len(calls) == 0 {
-		return probe.Call{Path: noPath}
+		return []probe.Call{{Path: noPath}}
 	}
-	return calls[0]
+	// What no rule takes stands behind, and reaches no pod that counts.
+	if n := slices.IndexFunc(calls, func(c probe.Call) bool { return !r.ours(c.Path) }); n >= 0 {
+		calls = calls[:max(n, 1)]
+	}
+	e.Unreadable = anyUnreadable(calls)
+	return calls
 }
 
 // reflectAtPod asks one of the pods itself what services it has: on this rung

@@ -8,31 +8,107 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc/codes"
+
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/probe"
 )
 
-// mostWitnesses bounds the calls on the users' own route.
-const mostWitnesses = 64
+const (
+	// mostWitnesses bounds the paths that are called on the users' own route,
+	// and the calls beyond two of each.
+	mostWitnesses = 64
+	// fewWitnesses is how many calls are made at the least, and podWitnesses how
+	// many for each pod: a pod that refuses, or a fault in half of the calls,
+	// then shows more than once.
+	fewWitnesses, podWitnesses = 20, 8
+	// mostSilent is how many calls without an answer are waited for.
+	mostSilent = 3
+)
 
 // witness makes calls without the nonce, on methods that real calls would use:
 // the probe route proves a copy of the users' route, these prove the original.
+// All calls of one path stand together: taken in turns, paths and pods might
+// keep step.
 func (r *run) witness(ctx context.Context, e *check.Evidence) {
 	calls, why := r.witnessCalls(ctx, r.reflect)
-	e.WitnessWhy = why
+	e.WitnessWhy, e.Unreadable = why, anyUnreadable(calls)
+	silent := 0
 	for _, c := range calls {
-		if ctx.Err() != nil {
-			return
+		for range repeats(len(calls), len(e.Expected)) {
+			if ctx.Err() != nil || silent == mostSilent {
+				break
+			}
+			s := plainCall(ctx, r.conn, c)
+			e.Witness = append(e.Witness, s)
+			if !s.NoAnswer {
+				continue
+			}
+			silent++
+			if r.dials < mostConnections && r.dial(ctx) != nil {
+				silent = mostSilent // nothing listens there any more
+			}
 		}
-		e.Witness = append(e.Witness, plainCall(ctx, r.conn, c))
 	}
+	if r.o.path == "" {
+		e.Witness, e.WitnessWhy = telling(calls, e.Witness, e.WitnessWhy)
+	}
+}
+
+// repeats is how often each of n paths is called, so that each of the pods has
+// probably answered.
+func repeats(n, pods int) int {
+	return max(2, min(max(fewWitnesses, podWitnesses*pods), mostWitnesses/max(n, 1)))
+}
+
+// telling leaves the samples that tell of users' calls, and why the others
+// don't. A policy may well refuse a path that no app has. And where a method
+// that the app lists is unknown to who answers, the path was changed on the
+// way or another app answers too: then what got through proves nothing either.
+func telling(calls []probe.Call, samples []probe.Sample, why string) ([]probe.Sample, string) {
+	real := func(s probe.Sample) bool {
+		return slices.ContainsFunc(calls, func(c probe.Call) bool { return c.Path == s.Path && c.Payload != nil })
+	}
+	kept := slices.DeleteFunc(slices.Clone(samples), func(s probe.Sample) bool { return !real(s) && refused(s) })
+	if len(kept) == 0 && len(samples) > 0 {
+		why = fmt.Sprintf("calls to %s, which no app has, are refused by an authorization policy, and whether real ones are can't be told", samples[0].Path)
+	}
+	unknown := func(s probe.Sample) bool { return real(s) && s.Upstream && unheardOf(s) }
+	i := slices.IndexFunc(kept, unknown)
+	if i < 0 {
+		return kept, why
+	}
+	why = fmt.Sprintf("the app lists %s by reflection, and yet calls to it are answered with %q: the route rewrites their path, or leads to another app too", kept[i].Path, kept[i].Message)
+	return slices.DeleteFunc(kept, func(s probe.Sample) bool {
+		return s.Code == codes.Unimplemented && !s.NotGRPC && !s.NoAnswer || s.Upstream && !refused(s)
+	}), why
+}
+
+// refused says whether an authorization policy turned the call away, wherever.
+func refused(s probe.Sample) bool {
+	return s.Code == codes.PermissionDenied && strings.HasPrefix(s.Message, "RBAC: access denied")
+}
+
+// unheardOf says whether an answer means that there is no such method, in the
+// words of the usual servers; a method that was never written says so otherwise.
+func unheardOf(s probe.Sample) bool {
+	if s.Code != codes.Unimplemented {
+		return false
+	}
+	message := strings.ToLower(s.Message)
+	return message == "" || slices.ContainsFunc([]string{"unknown service", "unknown method", "method not found", "does not implement the method", "service is unimplemented"},
+		func(words string) bool { return strings.Contains(message, words) })
 }
 
 // unreadable is a protobuf message that breaks off within a field: an app
 // refuses it before its handler runs, so that even a real method can be called
 // without a side effect.
 func unreadable() []byte { return []byte{0x0a} }
+
+func anyUnreadable(calls []probe.Call) bool {
+	return slices.ContainsFunc(calls, func(c probe.Call) bool { return c.Payload != nil })
+}
 
 // reflectionPath is what reflection is called by.
 const reflectionPath = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
@@ -57,6 +133,9 @@ func (r *run) witnessCalls(ctx context.Context, reflect func(context.Context) ([
 		err = fmt.Errorf("the app does not answer reflection (%w)", err)
 	}
 	if calls, why = r.own([]probe.Call{{Path: noPath}}); len(calls) > 0 && r.ours(noPath) {
+		if other, ok := r.t.besides(); ok {
+			return nil, fmt.Sprintf("%s, and real calls may be taken by %s", err, other)
+		}
 		return calls, ""
 	} else if why != "" {
 		return nil, err.Error() + ", and " + why
@@ -64,25 +143,41 @@ func (r *run) witnessCalls(ctx context.Context, reflect func(context.Context) ([
 	return nil, err.Error() + ", and the route takes some paths only"
 }
 
-// callsOf picks calls for each of the app's services. A method that doesn't
-// exist shows what becomes of a service, if the gateway makes no difference
-// between its methods; else the real ones are called, with a message that
-// can't be read. streams are methods that the rule under test takes, and that
-// can't be called without a side effect.
+// besides is another rule than the one under test that calls to the host may
+// meet.
+func (t *target) besides() (istio.Entry, bool) {
+	i := slices.IndexFunc(t.table, func(e istio.Entry) bool { return !e.Same(t.entry) })
+	if i < 0 {
+		return istio.Entry{}, false
+	}
+	return t.table[i], true
+}
+
+// callsOf picks calls for each of the app's services: of its methods, with a
+// message that can't be read, since a policy or a fault may be for one method
+// alone. A service that has none which can be called without a side effect is
+// called by a method that doesn't exist, if the gateway makes no difference
+// between its methods. streams are methods that the rule under test takes, and
+// that can't be called so.
 func (r *run) callsOf(services []probe.Service) (calls []probe.Call, streams []string) {
 	for _, s := range services {
 		if strings.HasPrefix(s.Name, "grpc.reflection.") || strings.HasPrefix(s.Name, "grpc.health.") || strings.HasPrefix(s.Name, "grpc.channelz.") {
 			continue
 		}
-		whole := "/" + s.Name + "/" + noMethod
-		if !slices.ContainsFunc(s.Methods, func(m probe.Method) bool { return !r.alike(whole, "/"+s.Name+"/"+m.Name) }) {
+		whole, unary, alike := "/"+s.Name+"/"+noMethod, false, true
+		for _, m := range s.Methods {
+			path := "/" + s.Name + "/" + m.Name
+			if !m.ClientStream && !m.ServerStream {
+				calls, unary = append(calls, probe.Call{Path: path, Payload: unreadable()}), true
+			}
+			alike = alike && r.alike(whole, path)
+		}
+		if !unary && alike {
 			calls = append(calls, probe.Call{Path: whole})
 			continue
 		}
-		for _, m := range s.Methods {
-			if path := "/" + s.Name + "/" + m.Name; !m.ClientStream && !m.ServerStream {
-				calls = append(calls, probe.Call{Path: path, Payload: unreadable()})
-			} else if r.ours(path) { // a stream's handler starts before it reads
+		for _, m := range s.Methods { // a stream's handler starts before it reads
+			if path := "/" + s.Name + "/" + m.Name; (m.ClientStream || m.ServerStream) && r.ours(path) {
 				streams = append(streams, path)
 			}
 		}
@@ -142,12 +237,23 @@ func (r *run) alike(a, b string) bool {
 }
 
 // reflect asks the app by the probe route: the users' own may not carry
-// reflection. A rule that stands before the probe would lead elsewhere.
+// reflection. A rule that stands before the probe would lead elsewhere, and a
+// policy or a rewrite may be in the way: then a pod itself is asked.
 func (r *run) reflect(ctx context.Context) ([]probe.Service, error) {
+	err := error(nil)
 	if taken := r.takes(reflectionPath); taken.OK && !taken.Entry.TakesAll() && !taken.Entry.Same(r.t.entry) {
-		return nil, fmt.Errorf("calls to it are taken by %s", taken.Entry)
+		err = fmt.Errorf("calls to it are taken by %s", taken.Entry)
+	} else {
+		services, failed := r.conn.Services(ctx, r.nonce)
+		if failed == nil {
+			return services, nil
+		}
+		err = failed
 	}
-	return r.conn.Services(ctx, r.nonce)
+	if services, atPod := r.reflectAtPod(ctx); atPod == nil {
+		return services, nil
+	}
+	return nil, err
 }
 
 func upstream(samples []probe.Sample) bool {

@@ -104,6 +104,9 @@ type Evidence struct {
 	// WitnessWhy says why there is no witness; on the rung sidecars, why the
 	// calls may not have gone where real ones go.
 	WitnessWhy string `json:"witnessWhy,omitempty"`
+	// Unreadable: users' methods were called with a message that can't be
+	// read, so that an app which says so (INTERNAL, UNKNOWN) is right.
+	Unreadable bool `json:"unreadable,omitempty"`
 	// ByDesign, if not empty, is why calls are meant to stick.
 	ByDesign string `json:"byDesign,omitempty"`
 	// Prefers, if not empty, is why some endpoints may rightly get more than

@@ -56,6 +56,9 @@ func (d *digest) appErrors() (n int, text string) {
 		samples = d.Samples
 	}
 	for _, s := range samples {
+		if d.Unreadable && (s.Code == codes.Unknown || s.Code == codes.Internal) {
+			continue
+		}
 		switch s.Code {
 		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
 			if d.witnessCode(s) == "" && !s.Stamped && !unreadable(s) {

@@ -172,6 +172,8 @@ func routeRows() []row {
 		{"the app can't read the witness, in Go", witness(upstream(codes.Internal, "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data")), Pass, nil},
 		{"the app can't read the witness, in Python", witness(upstream(codes.Internal, "Exception deserializing request!")), Pass, nil},
 		{"the app errs", witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "boom"}), Pass, []string{"GM253"}},
+		{"the app can't read the message", both(witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "cannot parse"}), func(e *Evidence) { e.Unreadable = true }), Pass, nil},
+		{"the app is away, whatever the message", both(witness(probe.Sample{Upstream: true, Code: codes.Unavailable, Message: "boom"}), func(e *Evidence) { e.Unreadable = true }), Pass, []string{"GM253"}},
 
 		// Calls that fail.
 		{"UH", calls(repeat(9, flagged("UH", "no healthy upstream"))), Fail, []string{"GM204"}},

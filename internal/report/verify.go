@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -27,7 +28,7 @@ type Verify struct {
 type Witness struct {
 	Calls    int      `json:"calls"`
 	Upstream int      `json:"upstream"` // of them, answered by the app
-	Paths    []string `json:"paths"`
+	Paths    []string `json:"paths"`    // each once
 }
 
 // Reached fills in what the evidence says beside the judgement.
@@ -46,7 +47,9 @@ func (v *Verify) Reached(e check.Evidence) {
 		if s.Upstream && check.NotTheApps(s) == "" {
 			v.Witness.Upstream++
 		}
-		v.Witness.Paths = append(v.Witness.Paths, s.Path)
+		if !slices.Contains(v.Witness.Paths, s.Path) {
+			v.Witness.Paths = append(v.Witness.Paths, s.Path)
+		}
 	}
 }
 

@@ -1,0 +1,58 @@
+package cmd
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	"grpcmesh/internal/probe"
+)
+
+// Each pod has probably answered on the users' route, and a fault in half of
+// the calls shows.
+func TestRepeats(t *testing.T) {
+	for _, tc := range []struct{ paths, pods, want int }{
+		{1, 0, 20}, {1, 2, 20}, {1, 3, 24}, {1, 100, 64}, {2, 3, 24}, {2, 100, 32}, {10, 3, 6}, {64, 3, 2}, {0, 3, 24},
+	} {
+		if got := repeats(tc.paths, tc.pods); got != tc.want {
+			t.Errorf("repeats(%d, %d) = %d, want %d", tc.paths, tc.pods, got, tc.want)
+		}
+	}
+}
+
+// What a path that no app has meets is no verdict on real calls, and what
+// another app answers is none on this one.
+func TestTelling(t *testing.T) {
+	calls := []probe.Call{{Path: "/a.B/Get", Payload: unreadable()}, {Path: "/c.D/" + noMethod}}
+	say := func(path string, code codes.Code, upstream bool, message string) probe.Sample {
+		return probe.Sample{Path: path, Code: code, Upstream: upstream, Message: message}
+	}
+	const real, nobodys = "/a.B/Get", "/c.D/" + noMethod
+	ok := say(real, codes.Internal, true, "cannot parse")
+	denied, deniedNobody := say(real, codes.PermissionDenied, true, "RBAC: access denied"), say(nobodys, codes.PermissionDenied, true, "RBAC: access denied")
+	atGateway := say(nobodys, codes.PermissionDenied, false, "RBAC: access denied")
+	unknown := say(real, codes.Unimplemented, true, "unknown service nonsense")
+	for _, tc := range []struct {
+		name    string
+		samples []probe.Sample
+		kept    int
+		why     string
+	}{
+		{"nothing", nil, 0, ""},
+		{"all is well", []probe.Sample{ok, say(nobodys, codes.Unimplemented, true, "unknown method")}, 2, ""},
+		{"a real method is refused", []probe.Sample{denied, ok}, 2, ""},
+		{"a made-up method is refused", []probe.Sample{ok, deniedNobody, atGateway}, 1, ""},
+		{"nothing else was called", []probe.Sample{deniedNobody, atGateway}, 0, "which no app has, are refused"},
+		{"a method that another app does not know", []probe.Sample{ok, unknown, ok}, 0, `"unknown service nonsense"`},
+		{"and a gateway that has no route", []probe.Sample{ok, unknown, say(nobodys, codes.Unimplemented, false, "")}, 0, "rewrites"},
+		{"and a refusal", []probe.Sample{ok, unknown, denied}, 1, "rewrites"},
+		{"one that was never written", []probe.Sample{say(real, codes.Unimplemented, true, "method Get not implemented")}, 1, ""},
+		{"no route", []probe.Sample{say(real, codes.Unimplemented, false, "")}, 1, ""},
+	} {
+		kept, why := telling(calls, tc.samples, "")
+		if len(kept) != tc.kept || !strings.Contains(why, tc.why) || (why == "") != (tc.why == "") {
+			t.Errorf("%s: kept %d (%s), want %d (%s)", tc.name, len(kept), why, tc.kept, tc.why)
+		}
+	}
+}
