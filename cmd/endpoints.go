@@ -39,11 +39,23 @@ func (t *target) findPods(ctx context.Context) error {
 			return err
 		}
 		t.policies = append(t.policies, policy)
+		if t.misread.Service == "" && !policy.HTTP2 {
+			t.misread = misread(svc, port)
+		}
 		if t.sticky == "" && policy.Sticky != "" {
 			t.sticky = policy.Sticky + by(policy)
 		}
 	}
 	return nil
+}
+
+// misread is the port, if Istio does not take it for HTTP/2.
+func misread(svc *corev1.Service, port corev1.ServicePort) check.Port {
+	if k8s.GRPCPort(port) {
+		return check.Port{}
+	}
+	return check.Port{Namespace: svc.Namespace, Service: svc.Name, Number: int(port.Port), Words: protocolOf(port),
+		Index: slices.IndexFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == port.Name })}
 }
 
 // by names the DestinationRule, where there is one.

@@ -109,3 +109,20 @@ func TestClient(t *testing.T) {
 		t.Errorf("%+v; want the labels of its pods", got)
 	}
 }
+
+func TestMisread(t *testing.T) {
+	http := "http"
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "app"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{
+		{Name: "grpc", Port: 8000}, {Name: "foo", Port: 8001}, {Name: "grpc-2", Port: 8002, AppProtocol: &http},
+	}}}
+	for i, want := range []check.Port{{}, {Namespace: "demo", Service: "app", Number: 8001, Index: 1}, {Namespace: "demo", Service: "app", Number: 8002, Index: 2}} {
+		got := misread(svc, svc.Spec.Ports[i])
+		if (got.Words == "") != (want.Service == "") {
+			t.Errorf("port %d: %q", i, got.Words)
+		}
+		got.Words = ""
+		if got != want {
+			t.Errorf("port %d: %+v, want %+v", i, got, want)
+		}
+	}
+}

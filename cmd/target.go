@@ -31,6 +31,7 @@ type target struct {
 	via          []istio.Ingress // the gateways that may be in the way
 	destinations []istio.Destination
 	policies     []istio.Policy // one a destination
+	misread      check.Port     // of a destination, where Istio does not take it for HTTP/2
 	namespace    string         // of the pods
 	service      string         // of the first destination
 	empty        []string       // destinations without a ready endpoint when last looked for

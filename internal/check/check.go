@@ -107,6 +107,9 @@ type Evidence struct {
 	// Unreadable: users' methods were called with a message that can't be
 	// read, so that an app which says so (INTERNAL, UNKNOWN) is right.
 	Unreadable bool `json:"unreadable,omitempty"`
+	// Misread is a port of the route's Services that Istio does not take for
+	// HTTP/2, if there is one.
+	Misread Port `json:"misread,omitzero"`
 	// ByDesign, if not empty, is why calls are meant to stick.
 	ByDesign string `json:"byDesign,omitempty"`
 	// Prefers, if not empty, is why some endpoints may rightly get more than

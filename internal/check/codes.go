@@ -17,6 +17,7 @@ const (
 	codeMTLS        = "GM213"
 	codeGateway     = "GM214"
 	codeNotGRPC     = "GM215"
+	codeMisread     = "GM216"
 	codeStuck       = "GM220"
 	codeUnseen      = "GM221"
 	codeDominance   = "GM222"
@@ -71,6 +72,7 @@ func Codes() []Code {
 		{codeMTLS, Fail, Error, "TLS between gateway and sidecar fails"},
 		{codeGateway, Fail, Error, "the gateway refuses or answers by itself"},
 		{codeNotGRPC, Fail, Error, "what answers is HTTP, but not gRPC"},
+		{codeMisread, Fail, Error, "the Service's port is not taken for HTTP/2: replies lose their trailers"},
 		{codeStuck, Fail, Error, "stuck on one pod"},
 		{codeUnseen, Fail, Error, "an endpoint never answers"},
 		{codeDominance, Fail, Error, "one pod gets far more than its share"},

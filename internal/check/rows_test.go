@@ -175,6 +175,10 @@ func routeRows() []row {
 		{"the app can't read the message", both(witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "cannot parse"}), func(e *Evidence) { e.Unreadable = true }), Pass, nil},
 		{"the app is away, whatever the message", both(witness(probe.Sample{Upstream: true, Code: codes.Unavailable, Message: "boom"}), func(e *Evidence) { e.Unreadable = true }), Pass, []string{"GM253"}},
 
+		// A port that Istio takes for something else.
+		{"a misread port", misread, Fail, []string{"GM216"}},
+		{"a misread port, and the hop fails", both(misread, calls(repeat(9, flagged("UPE", "protocol error")))), Fail, []string{"GM209", "GM216"}},
+
 		// Calls that fail.
 		{"UH", calls(repeat(9, flagged("UH", "no healthy upstream"))), Fail, []string{"GM204"}},
 		{"UF", calls(repeat(9, flagged("UF", "upstream connect error"))), Fail, []string{"GM205"}},
@@ -225,6 +229,7 @@ func sidecarRows() []row {
 	return []row{
 		{"as recorded", func(*Evidence) {}, Pass, nil},
 		{"a witness more or less", func(e *Evidence) { e.Witness = []probe.Sample{local(codes.Unimplemented, "")} }, Pass, nil},
+		{"a misread port", misread, Fail, []string{"GM216"}},
 		{"two connections", func(e *Evidence) { e.ConnectionsUsed = 2 }, Inconclusive, []string{"GM238"}},
 		{"two connections that nobody told", each(func(i int, s *probe.Sample) { s.Conn = i % 2 }), Inconclusive, []string{"GM238"}},
 		{"foreign calls", count(25, 25, 25), Inconclusive, []string{"GM237"}},
@@ -276,6 +281,11 @@ func sidecarRows() []row {
 		{"layer 4", both(count(0, 60, 0), each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Fail, []string{"GM220"}},
 		{"layer 4 that spreads", both(each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Pass, nil},
 	}
+}
+
+// misread is a port of no protocol that Istio knows.
+func misread(e *Evidence) {
+	e.Misread = Port{Namespace: "demo", Service: "app", Number: 8000, Words: "name foo"}
 }
 
 // prefer says that some pods are preferred.

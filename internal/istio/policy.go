@@ -25,6 +25,7 @@ type Policy struct {
 	Within  Scope                        // what the preferred ones have in common
 	Warmup  time.Duration                // how long a new pod gets fewer calls
 	Subsets map[string]map[string]string // labels of the pods of each subset
+	HTTP2   bool                         // calls keep to HTTP/2, even on a port that Istio does not take for it
 	// Denied is the API server's refusal to show the DestinationRules of some
 	// namespace: there may be more to say.
 	Denied error
@@ -46,6 +47,7 @@ type meshConfig struct {
 	DefaultDestinationRuleExportTo []string                                 `json:"defaultDestinationRuleExportTo"`
 	LocalityLbSetting              *networking.LocalityLoadBalancerSetting  `json:"localityLbSetting"`
 	ZoneAwareLbSetting             *networking.ZoneAwareLoadBalancerSetting `json:"zoneAwareLbSetting"`
+	H2UpgradePolicy                string                                   `json:"h2UpgradePolicy"`
 }
 
 // PolicyOf reads what governs a client's calls to a destination, a Service's
@@ -111,6 +113,7 @@ func policyOf(rule *networking.DestinationRule, mesh meshConfig, svc *corev1.Ser
 	lb, outlier := effective(rule.GetTrafficPolicy(), ofSubset, port)
 	p.Sticky = sticky(lb, routeHash(rule.GetTrafficPolicy(), ofSubset, d.Port))
 	p.Prefers, p.Within = prefers(lb, outlier, mesh, svc)
+	p.HTTP2 = keepsHTTP2(rule.GetTrafficPolicy(), ofSubset, mesh, port)
 	p.Warmup = cmp.Or(lb.GetWarmup().GetDuration().AsDuration(), lb.GetWarmupDurationSecs().AsDuration()) // the second is deprecated, and in use
 	return p
 }
@@ -132,6 +135,29 @@ func effective(rule, subset *networking.TrafficPolicy, port int) (*networking.Lo
 		outlier = subset.OutlierDetection
 	}
 	return lb, outlier
+}
+
+// keepsHTTP2 says whether a gateway makes its calls to the port by HTTP/2
+// because it was told to, by the rule or by the mesh (istiod's
+// shouldH2Upgrade). The mesh's word is taken for every port, though istiod
+// heeds it for those of HTTP alone.
+func keepsHTTP2(rule, subset *networking.TrafficPolicy, mesh meshConfig, port int) bool {
+	pool := rule.GetConnectionPool()
+	if p := portLevel(rule, port); p != nil {
+		pool = p.ConnectionPool
+	}
+	if p := portLevel(subset, port); p != nil {
+		pool = p.ConnectionPool
+	} else if subset.GetConnectionPool() != nil {
+		pool = subset.ConnectionPool
+	}
+	switch http := pool.GetHttp(); {
+	case http.GetUseClientProtocol():
+		return true
+	case http.GetH2UpgradePolicy() != networking.ConnectionPoolSettings_HTTPSettings_DEFAULT:
+		return http.GetH2UpgradePolicy() == networking.ConnectionPoolSettings_HTTPSettings_UPGRADE
+	}
+	return mesh.H2UpgradePolicy == "UPGRADE"
 }
 
 func portLevel(policy *networking.TrafficPolicy, port int) *networking.TrafficPolicy_PortTrafficPolicy {

@@ -235,3 +235,26 @@ func TestParseMeshConfig(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// What a port is called plays no part where calls are told to keep to HTTP/2.
+func TestKeepsHTTP2(t *testing.T) {
+	for _, tc := range []struct {
+		name, rule, mesh string
+		want             bool
+	}{
+		{"nothing is said", "host: server", "", false},
+		{"the rule upgrades", "host: server, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}", "", true},
+		{"the rule keeps the client's", "host: server, trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}", "", true},
+		{"for another port", "host: server, trafficPolicy: {portLevelSettings: [{port: {number: 9}, connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}]}", "", false},
+		{"for this port", "host: server, trafficPolicy: {portLevelSettings: [{port: {number: 8000}, connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}]}", "", true},
+		{"for this subset", "host: server, subsets: [{name: v1, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}}]", "", true},
+		{"for another subset", "host: server, subsets: [{name: v2, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}}]", "", false},
+		{"the mesh upgrades", "host: server", "h2UpgradePolicy: UPGRADE", true},
+		{"the rule says otherwise", "host: server, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: DO_NOT_UPGRADE}}}", "h2UpgradePolicy: UPGRADE", false},
+	} {
+		p := policyOf(&rule(t, "test", "a", tc.rule).Spec, parseMeshConfig(tc.mesh), &corev1.Service{}, 8000, Destination{Subset: "v1"})
+		if p.HTTP2 != tc.want {
+			t.Errorf("%s: %t, want %t", tc.name, p.HTTP2, tc.want)
+		}
+	}
+}

@@ -87,17 +87,16 @@ func (c *Cluster) Selecting(ctx context.Context, namespace string, podLabels map
 }
 
 // GRPCPort says whether Istio takes a Service's port for gRPC or HTTP/2, by
-// appProtocol first and by the port's name where that is silent.
+// appProtocol first and by the port's name where that is silent: the protocol,
+// or that and a dash. grpc-web is HTTP/2 too, and gRPC passes through it.
 func GRPCPort(p corev1.ServicePort) bool {
 	protocol := p.Name
 	if p.AppProtocol != nil {
 		protocol = *p.AppProtocol
-	} else if base, _, ok := strings.Cut(p.Name, "-"); ok && !strings.HasPrefix(p.Name, "grpc-web") {
-		protocol = base
+		if protocol == "kubernetes.io/h2c" {
+			return true
+		}
 	}
-	switch strings.ToLower(protocol) {
-	case "grpc", "http2", "kubernetes.io/h2c":
-		return true
-	}
-	return false
+	base, _, _ := strings.Cut(strings.ToLower(protocol), "-")
+	return base == "grpc" || base == "http2"
 }
