@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"grpcmesh/internal/check"
 	"grpcmesh/internal/probe"
 )
 
@@ -53,6 +54,34 @@ func TestTelling(t *testing.T) {
 		kept, why := telling(calls, tc.samples, "")
 		if len(kept) != tc.kept || !strings.Contains(why, tc.why) || (why == "") != (tc.why == "") {
 			t.Errorf("%s: kept %d (%s), want %d (%s)", tc.name, len(kept), why, tc.kept, tc.why)
+		}
+	}
+}
+
+// However the shares and the rate are, the calls come to an end.
+func TestCallCount(t *testing.T) {
+	for _, tc := range []struct {
+		shares   []float64
+		alpha    float64
+		requests int
+		want     int
+	}{
+		{nil, .001, 0, fewCalls},
+		{[]float64{1}, .001, 0, fewCalls},
+		{[]float64{1}, .001, 2, 2},
+		{[]float64{.5, .5}, .001, 0, 13},
+		{[]float64{.5, .5}, .001, 7, 7},
+		{[]float64{.5, .5}, 5e-324, 0, mostCounted},
+		{[]float64{1 - 1e-12, 1e-12}, .001, 0, mostCounted},
+		{[]float64{1, 0}, .001, 0, mostCounted},
+	} {
+		e := &check.Evidence{}
+		for _, share := range tc.shares {
+			e.Expected = append(e.Expected, check.Endpoint{Share: share})
+		}
+		r := &run{o: &verifyOptions{alpha: tc.alpha, requests: tc.requests}}
+		if got := r.callCount(e); got != tc.want {
+			t.Errorf("%v at %g, at most %d: %d calls, want %d", tc.shares, tc.alpha, tc.requests, got, tc.want)
 		}
 	}
 }
