@@ -76,13 +76,9 @@ func (o *verifyOptions) findTarget(ctx context.Context, cluster *k8s.Cluster, me
 	if err != nil {
 		return nil, err
 	}
-	var listeners []istio.Listener
-	for _, in := range ingresses {
-		if owner.Ingress == nil || owner.Ingress.String() == in.String() {
-			listeners, t.via = append(listeners, routes.Listeners(in, owner.Number)...), append(t.via, in)
-		}
-	}
-	serving := routes.Serving(listeners, o.authorityHost())
+	listeners, via := o.listeners(routes, ingresses, owner)
+	t.via = via
+	serving := routes.ServingEach(listeners, o.authorityHost())
 	c, err := o.choose(routes, serving, listeners, owner)
 	if err != nil {
 		return nil, err
@@ -95,6 +91,24 @@ func (o *verifyOptions) findTarget(ctx context.Context, cluster *k8s.Cluster, me
 		return nil, err
 	}
 	return t, t.findPods(ctx)
+}
+
+// listeners are those that the address may lead to, and their gateways. One
+// that no object knows is taken for a gateway's port of the same number, and
+// where there is none for any.
+func (o *verifyOptions) listeners(routes istio.Routes, ingresses []istio.Ingress, owner istio.Owner) (found []istio.Listener, via []istio.Ingress) {
+	if owner.Ingress != nil {
+		return routes.Listeners(*owner.Ingress, owner.Number), []istio.Ingress{*owner.Ingress}
+	}
+	for _, number := range []int{o.port, 0} {
+		for _, in := range ingresses {
+			found = append(found, routes.Listeners(in, number)...)
+		}
+		if len(found) > 0 {
+			break
+		}
+	}
+	return found, ingresses
 }
 
 // chooseRule finds the rule under test: where real calls' path is given, the
@@ -140,7 +154,7 @@ func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, l
 			return taken.OK && taken.Unsure == "" && taken.Entry.VirtualService != c.VirtualService
 		})
 	}
-	if len(fit) == 1 {
+	if fit = distinct(routes, serving, fit); len(fit) == 1 {
 		return fit[0], nil
 	}
 	lead := "any gateway of this cluster"
@@ -152,6 +166,10 @@ func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, l
 	case len(fit) > 1:
 		e.What = fmt.Sprintf("%d VirtualServices serve %s through %s; which one is under test?", len(fit), o.authorityHost(), lead)
 		e.Hint = "Narrow it with --path, --namespace, --service or --virtual-service."
+		if onSeveral(fit) {
+			e.What = fmt.Sprintf("no object of the cluster has the address %s, and several ports serve %s, each by other rules; which one is under test?", o.addr, o.authorityHost())
+			e.Hint = "Dial the gateway's own address and port, or narrow it with --path, --namespace, --service or --virtual-service."
+		}
 	case len(serving) > 0:
 		e.What = fmt.Sprintf("what serves %s through %s is not what was asked for; there are", o.authorityHost(), lead)
 		fit = serving
@@ -168,9 +186,35 @@ func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, l
 		}
 	}
 	for _, c := range fit {
-		e.Candidates = append(e.Candidates, fmt.Sprintf("--namespace %s --virtual-service %s", c.VirtualService.Namespace, c.VirtualService.Name))
+		line := fmt.Sprintf("--namespace %s --virtual-service %s", c.VirtualService.Namespace, c.VirtualService.Name)
+		if onSeveral(fit) {
+			line += fmt.Sprintf(" (port %d of Gateway %s/%s)", c.Listener.Server.Port.GetNumber(), c.Listener.Gateway.Namespace, c.Listener.Gateway.Name)
+		}
+		e.Candidates = append(e.Candidates, line)
 	}
 	return istio.Candidate{}, e
+}
+
+// distinct leaves out candidates that are one VirtualService on another port,
+// where calls meet the same rules.
+func distinct(routes istio.Routes, serving, fit []istio.Candidate) []istio.Candidate {
+	var left []istio.Candidate
+	for _, c := range fit {
+		table := routes.Table(c.Listener, serving)
+		if !slices.ContainsFunc(left, func(o istio.Candidate) bool {
+			return o.VirtualService == c.VirtualService && table.Alike(routes.Table(o.Listener, serving))
+		}) {
+			left = append(left, c)
+		}
+	}
+	return left
+}
+
+// onSeveral says whether the candidates are on several ports.
+func onSeveral(candidates []istio.Candidate) bool {
+	return slices.ContainsFunc(candidates, func(c istio.Candidate) bool {
+		return c.Listener.Server.Port.GetNumber() != candidates[0].Listener.Server.Port.GetNumber()
+	})
 }
 
 // wanted says whether a VirtualService is what the narrowing flags ask for.

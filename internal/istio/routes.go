@@ -119,6 +119,31 @@ type Candidate struct {
 	Host           string // the virtual host that takes the name
 }
 
+// ServingEach is Serving for each port of each gateway by itself: the most
+// specific host of one port takes nothing from another.
+func (r Routes) ServingEach(listeners []Listener, authority string) []Candidate {
+	var found []Candidate
+	for len(listeners) > 0 {
+		first := listeners[0]
+		var one, rest []Listener
+		for _, l := range listeners {
+			if l.samePort(first) {
+				one = append(one, l)
+			} else {
+				rest = append(rest, l)
+			}
+		}
+		found, listeners = append(found, r.Serving(one, authority)...), rest
+	}
+	return found
+}
+
+// samePort says whether both are of one port of one gateway.
+func (l Listener) samePort(o Listener) bool {
+	return l.Ingress.String() == o.Ingress.String() &&
+		l.Ingress.listensOn(int(l.Server.Port.GetNumber())) == o.Ingress.listensOn(int(o.Server.Port.GetNumber()))
+}
+
 // Serving lists the VirtualServices that serve the authority through one of
 // the listeners. Envoy takes the most specific host alone, so only those that
 // share it are listed.

@@ -36,6 +36,13 @@ func (e Entry) String() string {
 // Same says whether both are ways into one rule.
 func (e Entry) Same(o Entry) bool { return e.Rule == o.Rule }
 
+// Alike says whether calls meet the same rules by both.
+func (t Table) Alike(o Table) bool {
+	return slices.EqualFunc(t, o, func(a, b Entry) bool {
+		return a.VirtualService == b.VirtualService && a.Number == b.Number
+	})
+}
+
 // TakesAll says whether the entry takes every call, whatever its path and
 // headers: a probe route then comes before it, and else behind.
 func (e Entry) TakesAll() bool {
@@ -56,10 +63,7 @@ func (e Entry) TakesAll() bool {
 // Table lays out by what the candidates, all for one host, are tried on the
 // port of the listener.
 func (r Routes) Table(on Listener, serving []Candidate) Table {
-	serving = slices.DeleteFunc(slices.Clone(serving), func(c Candidate) bool {
-		in := c.Listener.Ingress
-		return in.listensOn(int(c.Listener.Server.Port.GetNumber())) != on.Ingress.listensOn(int(on.Server.Port.GetNumber()))
-	})
+	serving = slices.DeleteFunc(slices.Clone(serving), func(c Candidate) bool { return !c.Listener.samePort(on) })
 	slices.SortStableFunc(serving, func(a, b Candidate) int {
 		g, h, v, w := a.Listener.Gateway, b.Listener.Gateway, a.VirtualService, b.VirtualService
 		return cmp.Or(
