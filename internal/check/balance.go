@@ -92,12 +92,18 @@ func (d *digest) open() []Finding {
 		if len(d.Samples) > 0 {
 			message += " (" + describe(d.Samples[0]) + ")"
 		}
-		return one(codeNobody, message, "grpcmesh verify --identify=sidecars, or look at the probe route: kubectl get virtualservice -A")
+		if d.Rung == RungSidecars {
+			return one(codeNobody, message+", and no sidecar counted one", d.otherWay()+"; or see whether the address leads to these pods: kubectl get virtualservice -A")
+		}
+		return one(codeNobody, message, d.otherWay()+"; or look at the probe route: kubectl get virtualservice -A")
+	case d.unnamed > 0 && d.Rung == RungSidecars:
+		return one(codeUnstamped, fmt.Sprintf("%d of %d calls were counted by no pod's sidecar: others may have answered them", d.unnamed, d.calls),
+			d.otherWay())
 	case d.unnamed > 0:
 		return one(codeUnstamped, fmt.Sprintf("%d of %d answers don't tell which pod they came from: the users' own route may match the probe's path first", d.unnamed, d.calls),
-			"grpcmesh verify --identify=sidecars")
+			d.otherWay())
 	case d.Rung == RungSidecars && float64(d.Foreign) > maxForeign*float64(d.Own):
-		return one(codeForeign, fmt.Sprintf("others made %d calls beside %d own ones, more than one in ten", d.Foreign, d.Own), "grpcmesh verify --identify=route, or run it in a quiet hour")
+		return one(codeForeign, fmt.Sprintf("others made %d calls beside %d own ones, more than one in ten", d.Foreign, d.Own), d.otherWay()+", or run it in a quiet hour")
 	}
 	return nil
 }
@@ -116,7 +122,7 @@ func (d *digest) blind() Finding {
 	if d.Layer4 {
 		return found(codeUncounted, d.where(), message, sidecar)
 	}
-	return found(codeUncounted, d.where(), message, "grpcmesh verify --identify=route, which needs no sidecar; or "+sidecar)
+	return found(codeUncounted, d.where(), message, d.otherWay()+", which needs no sidecar; or "+sidecar)
 }
 
 // draws is how many independent draws the counts are.
@@ -150,7 +156,7 @@ func (d *digest) tests() []Finding {
 		message := fmt.Sprintf("all of %d calls landed on %s, of %d endpoints", calls, d.name(who), len(d.Expected))
 		if d.Layer4 {
 			return []Finding{found(codeStuck, d.name(who), message+": this address is a Service's own, where layer 4 picks a pod once per connection and never again",
-				fmt.Sprintf("grpcmesh expose, and dial the gateway instead of service %s", service))}
+				fmt.Sprintf("grpcmesh expose -n %s, and dial the gateway instead of service %s", namespace, service))}
 		}
 		return []Finding{found(codeStuck, d.name(who), message,
 			fmt.Sprintf("kubectl -n %s get service %s -o yaml: does the port have appProtocol grpc; then the subsets of virtualservice %s", namespace, service, route))}
@@ -164,8 +170,7 @@ func (d *digest) tests() []Finding {
 		if len(d.Changed) > 0 {
 			return []Finding{found(codeChanged, d.name(silent[0]), message+"; but endpoints changed meanwhile: "+d.changes(), "wait until the rollout is over, then run it again")}
 		}
-		return []Finding{found(codeUnseen, d.name(silent[0]), message,
-			fmt.Sprintf("istioctl -n istio-system proxy-config endpoints deploy/istio-ingressgateway: is it listed and healthy; then subsets and locality in %s", namespace))}
+		return []Finding{d.unseen(silent[0], message)}
 	}
 	if i, logLR, alarm := d.dominance.Alarm(); alarm {
 		message := fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g (log likelihood ratio %.1f)", d.name(i), d.counts[i], d.named, d.shares[i], logLR)
@@ -176,6 +181,44 @@ func (d *digest) tests() []Finding {
 			fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see loadBalancer, localityLbSetting and warmup", namespace))}
 	}
 	return nil
+}
+
+// unseen is the Finding of a pod that never answers: the gateway's calls to it
+// may have failed, or it may have made none.
+func (d *digest) unseen(i int, message string) Finding {
+	e := d.Expected[i]
+	namespace, _, _ := d.names()
+	pod := fmt.Sprintf("kubectl -n %s logs %s --all-containers --tail=50", cmp.Or(e.Namespace, namespace), cmp.Or(e.Pod, "POD"))
+	if n := d.failedAt(i); n > 0 {
+		return found(codeUnseen, d.name(i), fmt.Sprintf("%s; %d calls to %s failed", message, n, d.name(i)), pod+": why does it not answer")
+	}
+	return found(codeUnseen, d.name(i), message,
+		fmt.Sprintf("istioctl -n istio-system proxy-config endpoints deploy/istio-ingressgateway: is %s listed and healthy; if not, %s; if so, see subsets and locality in %s", e.Address, pod, namespace))
+}
+
+// failedAt is how many failed calls were for endpoint i.
+func (d *digest) failedAt(i int) int {
+	n := 0
+	for _, samples := range d.failed {
+		for _, s := range samples {
+			if s.Stamp.Backend == d.Expected[i].Address {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// otherWay is the command that tells pods apart in the other way, if there is
+// one.
+func (d *digest) otherWay() string {
+	switch {
+	case d.Layer4:
+		return "run it again"
+	case d.Rung == RungSidecars:
+		return d.verify("--identify=route")
+	}
+	return d.verify("--identify=sidecars")
 }
 
 // stuck finds the pod on which all calls landed, or, where no connection saw
@@ -219,7 +262,7 @@ func (d *digest) stuckConnection() (who, calls int, ok bool) {
 func (d *digest) unproven(proof Proof) []Finding {
 	one := func(code, message, hint string) []Finding { return []Finding{found(code, d.where(), message, hint)} }
 	silent, unsure := d.missing()
-	more := fmt.Sprintf("grpcmesh verify with a limit of at least %d calls", d.needed())
+	more := d.more()
 	switch {
 	case len(silent) > 0:
 		return one(codeTooFew, fmt.Sprintf("%d of %d endpoints answered in %d calls, and only %d calls could tell a silent one from bad luck",
@@ -227,7 +270,7 @@ func (d *digest) unproven(proof Proof) []Finding {
 	case len(unsure) > 0 && d.atSidecar > 0:
 		return one(codeTooFew, fmt.Sprintf("the calls that the sidecar of %s counted may all be those that got no further: %d calls of the run did not", d.name(unsure[0]), d.atSidecar), more)
 	case len(unsure) > 0:
-		return one(codeForeign, fmt.Sprintf("the calls of %s may all be others', who made %d", d.name(unsure[0]), d.Foreign), "grpcmesh verify --identify=route, or run it in a quiet hour")
+		return one(codeForeign, fmt.Sprintf("the calls of %s may all be others', who made %d", d.name(unsure[0]), d.Foreign), d.otherWay()+", or run it in a quiet hour")
 	case d.failures > 0 && d.streak < calm:
 		return one(codeTooFew, fmt.Sprintf("only %d good calls followed a failed one, and it takes %d to call it over", d.streak, calm), more)
 	case d.Rung == RungSidecars && d.good == 0:

@@ -2,6 +2,7 @@ package check
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +30,9 @@ func TestMutations(t *testing.T) {
 					if f.Subject == "" || f.Message == "" || f.Hint == "" || strings.ContainsAny(f.Message+f.Subject+f.Hint, "\x1b\n") {
 						t.Errorf("a finding that lacks something or holds control bytes: %+q", f)
 					}
+					if !runnable(f.Hint) || strings.Contains(f.Hint, "--identify="+rung) {
+						t.Errorf("%s: a hint that can't be followed: %s", f.Code, f.Hint)
+					}
 				}
 				if diff := cmp.Diff(r.codes, got); result.Verdict != r.want || diff != "" {
 					t.Errorf("%s, want %s, codes %s\n%+v", result.Verdict, r.want, diff, result.Findings)
@@ -44,6 +48,58 @@ func TestMutations(t *testing.T) {
 	}
 	for code := range seen {
 		t.Errorf("%s is unlisted", code)
+	}
+}
+
+// runnable says whether the commands in a hint have what they need.
+func runnable(hint string) bool {
+	for _, part := range strings.Split(hint, "grpcmesh verify")[1:] {
+		if !strings.HasPrefix(part, " --addr ") {
+			return false
+		}
+	}
+	for _, kind := range []string{"get service ", "logs ", "get endpointslices"} {
+		if strings.Contains(hint, "kubectl "+kind) {
+			return false // its namespace is missing
+		}
+	}
+	return !strings.Contains(hint, "logs of")
+}
+
+// The next step goes by the reason.
+func TestNextSteps(t *testing.T) {
+	dead := func(e *Evidence) { // few enough of its calls fail to be forgiven
+		manyAnd(func(s *probe.Sample) { s.Code, s.Message = codes.Unavailable, noApp })(e)
+		e.Samples = repeat(20, e.Samples...)
+		e.Samples = slices.DeleteFunc(e.Samples, func(s probe.Sample) bool { return s.Code == codes.Unavailable && s.Seq > 800 })
+	}
+	suppressed := witnessed()
+	suppressed.Upstream, suppressed.Code = false, codes.OK
+	for name, tc := range map[string]struct {
+		change func(*Evidence)
+		want   string
+	}{
+		"no reflection": {func(e *Evidence) { e.Witness, e.WitnessWhy = nil, "the app does not answer reflection" }, "grpcmesh verify --addr 127.0.0.1:8080 --path /"},
+		"a header's match": {func(e *Evidence) {
+			e.Witness, e.WitnessWhy = nil, "the rule takes calls to /a.B/C only with header x-user"
+		}, "which verify can't"},
+		"no service time":     {witness(suppressed), "does one remove x-envoy-upstream-service-time"},
+		"a limit too low":     {both(calls(repeat(4, stamped(podA), stamped(podB))), func(e *Evidence) { e.Limit = 8 }), "--requests 23"},
+		"time too short":      {both(calls(repeat(4, stamped(podA), stamped(podB))), func(e *Evidence) { e.Limit = 0 }), "--timeout 5m"},
+		"TLS to a plain port": {calls(repeat(9, flagged("UF", "upstream connect error"))), "does a tls mode ask for TLS"},
+		"a silent pod":        {calls(repeat(12, stamped(podA), stamped(podB))), "is " + podC + " listed and healthy; if not, kubectl -n demo logs app-7d9c-c"},
+		"a dead pod":          {dead, "kubectl -n demo logs app-7d9c-h --all-containers --tail=50: why does it not answer"},
+	} {
+		e := route()
+		tc.change(&e)
+		if f := Judge(e).Findings[0]; !strings.Contains(f.Hint, tc.want) {
+			t.Errorf("%s: %+v, want %q", name, f, tc.want)
+		}
+	}
+	e := sidecars()
+	e.Counts = map[string]int{podA: 0, podB: 0, podC: 0}
+	if f := Judge(e).Findings[0]; !strings.Contains(f.Message, "no sidecar counted") || !strings.Contains(f.Hint, "--identify=route") {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -110,6 +110,19 @@ func (d *digest) names() (namespace, service, route string) {
 	return cmp.Or(d.Where.Namespace, "NAMESPACE"), cmp.Or(d.Where.Service, "SERVICE"), cmp.Or(d.Where.VirtualService, "VIRTUALSERVICE")
 }
 
+// verify is the command that runs this check with further flags.
+func (d *digest) verify(flags string) string {
+	return fmt.Sprintf("grpcmesh verify --addr %s %s", cmp.Or(d.Where.Address, "HOST:PORT"), flags)
+}
+
+// more is the command that may make enough calls.
+func (d *digest) more() string {
+	if n := d.needed(); d.Limit > 0 && d.Limit < n {
+		return d.verify(fmt.Sprintf("--requests %d", n))
+	}
+	return d.verify("--timeout 5m")
+}
+
 func (d *digest) changes() string { return some(d.Changed) }
 
 // some joins the first few, and counts the rest.
