@@ -88,7 +88,10 @@ func (d *digest) within(code string, samples []probe.Sample) (what, hint string)
 	pod, app := "POD", "the app"
 	if of := d.backends(samples); len(of) > 0 {
 		e := d.Expected[of[0]]
-		pod, app, namespace = cmp.Or(e.Pod, pod), "the app in "+d.name(of[0]), cmp.Or(e.Namespace, namespace)
+		pod, namespace = cmp.Or(e.Pod, pod), cmp.Or(e.Namespace, namespace)
+		if len(of) == 1 {
+			app = "the app in " + d.name(of[0])
+		}
 	}
 	logs := fmt.Sprintf("kubectl -n %s logs %s --all-containers --tail=50: what happened to %s", namespace, pod, app)
 	switch code {

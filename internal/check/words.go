@@ -124,7 +124,7 @@ func (d *digest) advice(code string) (what, hint string) {
 	case codeTimeout:
 		return "the pod doesn't answer the gateway in time", fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: see timeout", namespace, route)
 	case codeRBAC:
-		return "the sidecar refuses by an authorization policy", fmt.Sprintf("kubectl -n %s get authorizationpolicy -o yaml: allow the gateway's service account", namespace)
+		return "the sidecar refuses by an authorization policy, or for want of a token", fmt.Sprintf("kubectl -n %s get authorizationpolicy,requestauthentication -o yaml: allow the gateway's service account", namespace)
 	case codeMTLS:
 		return "TLS between the gateway and the sidecar fails", fmt.Sprintf("kubectl -n %s get peerauthentication,destinationrule -o yaml: both sides must agree on mTLS", namespace)
 	case codeGateway:
