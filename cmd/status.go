@@ -11,9 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	networking "istio.io/api/networking/v1alpha3"
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
@@ -92,42 +90,6 @@ func (o *statusOptions) run(ctx context.Context) error {
 	return doc.Table(o.Out, o.output == "wide")
 }
 
-// view is what status is told from: read once, then only looked at.
-type view struct {
-	routes    istio.Routes
-	ingresses []istio.Ingress
-	services  []corev1.Service
-	workloads []k8s.Workload
-	pods      []corev1.Pod
-}
-
-func look(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh, namespace string) (*view, error) {
-	w := &view{}
-	var err error
-	if w.routes, err = mesh.Routes(ctx); err != nil {
-		return nil, err
-	}
-	if w.ingresses, err = mesh.Ingresses(ctx); err != nil {
-		return nil, err
-	}
-	services, err := cluster.Core.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("listing Services: %w", err)
-	}
-	w.services = services.Items
-	if w.workloads, err = cluster.Workloads(ctx, namespace); err != nil {
-		return nil, err
-	}
-	pods, err := cluster.Core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("listing pods: %w", err)
-	}
-	w.pods = slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
-		return p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
-	})
-	return w, nil
-}
-
 // exposures are the VirtualServices of the namespace ("" is all) that gateways
 // serve, by namespace and name.
 func (w *view) exposures(namespace string) []report.Exposure {
@@ -148,6 +110,7 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 		Services: []string{}, Workloads: []string{}, Gateways: []string{}, Addresses: []string{}, Problems: []string{}}
 	problem := func(format string, args ...any) { e.Problems = append(e.Problems, fmt.Sprintf(format, args...)) }
 	w.entrances(vs, &e)
+	led := &led{view: w, exposure: &e, problem: problem}
 	if len(e.Gateways) == 0 {
 		problem("no ingress gateway listens for it: none of its Gateways (%s) is there, selects a gateway, opens one of its ports and admits its hosts", strings.Join(vs.Spec.Gateways, ", "))
 	}
@@ -158,7 +121,7 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 			problem("%s", err)
 		}
 		for _, d := range destinations {
-			w.destination(d, &e, problem)
+			led.to(d, written(rule, d))
 		}
 	}
 	for _, list := range []*[]string{&e.Services, &e.Workloads, &e.Paths, &e.Gateways, &e.Addresses} {
@@ -168,8 +131,11 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 	if e.Pods > 0 && e.Sidecars < e.Pods {
 		problem("%d of %s lack the sidecar", e.Pods-e.Sidecars, plural(e.Pods, "pod"))
 	}
-	if len(e.Services) > 0 && e.Ready == 0 {
+	if led.counted > 0 && led.uncounted == 0 && e.Ready == 0 {
 		problem("no pod is ready")
+	}
+	if host, other := w.routes.Behind(vs, w.ingresses); other != nil {
+		problem("VirtualService %s/%s comes before it and takes every call to host %q; expose one of them under a host of its own, or delete one", other.Namespace, other.Name, host)
 	}
 	return e
 }
@@ -179,47 +145,6 @@ func (w *view) entrances(vs *clientnet.VirtualService, e *report.Exposure) {
 		e.Gateways = append(e.Gateways, l.Ingress.String())
 		for _, a := range l.Ingress.Addresses {
 			e.Addresses = append(e.Addresses, net.JoinHostPort(a, strconv.Itoa(int(l.Server.Port.Number))))
-		}
-	}
-}
-
-// destination adds what a rule leads to. Of other namespaces only the name is
-// told: they may not have been read.
-func (w *view) destination(d istio.Destination, e *report.Exposure, problem func(string, ...any)) {
-	name := d.Service
-	if d.Namespace != e.Namespace {
-		e.Services = append(e.Services, d.Namespace+"/"+name)
-		return
-	}
-	if slices.Contains(e.Services, name) {
-		return
-	}
-	e.Services = append(e.Services, name)
-	i := slices.IndexFunc(w.services, func(s corev1.Service) bool { return s.Namespace == d.Namespace && s.Name == name })
-	if i < 0 {
-		problem("it leads to Service %s, which does not exist", name)
-		return
-	}
-	if len(w.services[i].Spec.Selector) == 0 {
-		return
-	}
-	selector := labels.SelectorFromSet(w.services[i].Spec.Selector)
-	for _, l := range w.workloads {
-		if l.Namespace == d.Namespace && selector.Matches(labels.Set(l.Template.Labels)) {
-			e.Workloads = append(e.Workloads, l.String())
-		}
-	}
-	for i := range w.pods {
-		p := &w.pods[i]
-		if p.Namespace != d.Namespace || !selector.Matches(labels.Set(p.Labels)) {
-			continue
-		}
-		e.Pods++
-		if k8s.Ready(p) {
-			e.Ready++
-		}
-		if k8s.HasSidecar(p.Spec) {
-			e.Sidecars++
 		}
 	}
 }

@@ -23,7 +23,7 @@ type Exposure struct {
 	Hosts          []string `json:"hosts"`
 	Paths          []string `json:"paths,omitempty"` // what its rules ask of a call's path; empty: nothing
 	Services       []string `json:"services"`        // where its rules lead
-	Workloads      []string `json:"workloads"`       // Kind/name of those whose pods the Services select
+	Workloads      []string `json:"workloads"`       // Kind/name of those whose pods the Services select; of another namespace, that before it
 	Gateways       []string `json:"gateways"`        // namespace/name of the gateways' Services
 	Addresses      []string `json:"addresses"`       // host:port
 	Pods           int      `json:"pods"`
