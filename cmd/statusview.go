@@ -121,10 +121,11 @@ func (l *led) to(d istio.Destination, certain bool) {
 	i := slices.IndexFunc(l.services, func(s corev1.Service) bool { return s.Namespace == d.Namespace && s.Name == d.Service })
 	switch {
 	case i < 0 && !seen:
-		l.uncounted++
-		if certain && l.knows(d.Namespace) {
-			l.problem("it leads to Service %s, which does not exist", name)
+		if !certain || !l.knows(d.Namespace) {
+			l.uncounted++
+			break
 		}
+		l.problem("it leads to Service %s, which does not exist", name)
 	case i < 0:
 	case lacksPort(&l.services[i], d.Port):
 		l.tell(fmt.Sprintf("it leads to port %d of Service %s, which has no such port (it has %s)", d.Port, name, portsOf(&l.services[i])))

@@ -76,7 +76,7 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 		p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return c.Action != plan.Keep })
 		return p, nil
 	}
-	gateway, err := u.gateway(ctx, routes, name)
+	gateway, err := u.gateway(ctx, routes, goes(p, name))
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -109,12 +109,19 @@ func (u *undoer) conflict(changes []plan.Change, virtualServices []plan.State) *
 	return nil
 }
 
-// tellKept says what stays because it is not grpcmesh's alone.
+// boundTo begins the reason of a Gateway that others lean on.
+const boundTo = "bound to it: "
+
+// tellKept says what stays because it is not grpcmesh's alone, and how it can go.
 func (u *undoer) tellKept(p plan.Plan) {
 	for _, c := range p.Changes {
-		if c.Action == plan.Keep && c.UID != "" && u.stays == nil {
-			u.warn("%s stays: %s. If it may go, delete it yourself: %s", c.ID, c.Reason,
-				u.o.called.kubectl("delete", strings.ToLower(c.ID.Kind), c.ID.Name, "-n", u.namespace))
+		switch {
+		case c.Action != plan.Keep || u.stays != nil:
+		case strings.HasPrefix(c.Reason, boundTo):
+			u.warn("%s stays: %s. Once nothing is, this takes it away: %s", c.ID, c.Reason, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
+		default:
+			resource := map[string]string{"Service": "service", "Gateway": "gateways.networking.istio.io", "VirtualService": "virtualservice"}[c.ID.Kind]
+			u.warn("%s stays: %s. If it may go, delete it yourself: %s", c.ID, c.Reason, u.o.called.kubectl("delete", resource, c.ID.Name, "-n", u.namespace))
 		}
 	}
 }
@@ -202,7 +209,7 @@ func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone string) 
 		return []plan.Change{removal}, nil
 	}
 	if len(servers) == 0 {
-		removal.Action, removal.Reason = plan.Keep, "bound to it: "+strings.Join(users, ", ")
+		removal.Action, removal.Reason = plan.Keep, boundTo+strings.Join(users, ", ")
 		return []plan.Change{removal}, nil
 	}
 	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{manifest.GatewayObject(u.namespace, gw.Spec.Selector, servers)})
@@ -211,6 +218,17 @@ func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone string) 
 	}
 	p, err := plan.Build(steps)
 	return p.Changes, err
+}
+
+// goes is the name if the plan deletes the VirtualService that has it, else "":
+// one that someone made under that name needs its hosts.
+func goes(p plan.Plan, name string) string {
+	for _, c := range p.Changes {
+		if c.ID.Kind == "VirtualService" && c.ID.Name == name && c.Action == plan.Delete {
+			return name
+		}
+	}
+	return ""
 }
 
 // label gives up the namespace's injection label with its last exposure. By

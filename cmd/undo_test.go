@@ -72,3 +72,41 @@ func TestKeptRoute(t *testing.T) {
 		t.Errorf("%v, want who wrote into it and how to delete it", got)
 	}
 }
+
+// TestTellKept: what stays is told with a way out, and a Gateway that others
+// lean on is not to be deleted by hand.
+func TestTellKept(t *testing.T) {
+	keep := func(kind, reason string) plan.Plan {
+		return plan.Plan{Changes: []plan.Change{{ID: manifest.ID{Kind: kind, Namespace: "test", Name: "srv"}, Action: plan.Keep, Reason: reason}}}
+	}
+	for _, tc := range []struct {
+		plan plan.Plan
+		want string
+	}{
+		{keep("Service", "parts of it were written by x"), "kubectl delete service srv -n test"},
+		{keep("Gateway", "parts of it were written by x"), "kubectl delete gateways.networking.istio.io srv -n test"},
+		{keep("Gateway", boundTo+"VirtualService a/b"), "takes it away: grpcmesh unexpose -n test"},
+		{plan.Plan{Changes: []plan.Change{{Action: plan.Delete}}}, ""},
+	} {
+		u := undoing("")
+		u.tellKept(tc.plan)
+		if got := strings.Join(u.doc.Warnings, ""); !strings.HasSuffix(got, tc.want) || (got == "") != (tc.want == "") {
+			t.Errorf("%v: %q, want %q", tc.plan.Changes[0].ID, got, tc.want)
+		}
+	}
+}
+
+// TestGoes: a Gateway lets go of a VirtualService's hosts only if that is
+// deleted.
+func TestGoes(t *testing.T) {
+	p := plan.Plan{Changes: []plan.Change{
+		{ID: manifest.ID{Kind: "VirtualService", Name: "a"}, Action: plan.Delete},
+		{ID: manifest.ID{Kind: "VirtualService", Name: "b"}, Action: plan.Keep},
+		{ID: manifest.ID{Kind: "Service", Name: "c"}, Action: plan.Delete},
+	}}
+	for name, want := range map[string]string{"a": "a", "b": "", "c": ""} {
+		if got := goes(p, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
