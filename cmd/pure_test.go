@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -617,6 +620,49 @@ func TestProgressOffATerminal(t *testing.T) {
 	p.done()
 	if words.Len() > 0 || p.calls != 3 || !p.seen["a"] || p.seen["b"] || len(p.seen) != 2 {
 		t.Errorf("printed %q, %d calls, seen %v", words.String(), p.calls, p.seen)
+	}
+}
+
+// TestLiveLine: a terminal that knows no escape codes, or a user who wants
+// none, gets none.
+func TestLiveLine(t *testing.T) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = master.Close() }()
+	o := &verifyOptions{IO: IO{Err: master}}
+	for _, tc := range []struct {
+		name, noColor string
+		want          bool
+	}{{"xterm", "", true}, {"dumb", "", false}, {"xterm", "1", false}} {
+		t.Setenv("TERM", tc.name)
+		t.Setenv("NO_COLOR", tc.noColor)
+		if got := o.live(); got != tc.want {
+			t.Errorf("TERM=%s NO_COLOR=%s: %v", tc.name, tc.noColor, got)
+		}
+	}
+}
+
+// TestFilesThatCantBeWritten: told before anything is dialled, and nothing is
+// left of the trial.
+func TestFilesThatCantBeWritten(t *testing.T) {
+	dir := t.TempDir()
+	here := filepath.Join(dir, "run.jsonl")
+	for _, args := range [][]string{
+		{"--report", "junit=" + dir + "/none/verify.xml"}, {"--samples", dir + "/none/run.jsonl"},
+		{"--samples", here, "--report", "json=" + dir},
+	} {
+		code, out, words := runIn(t, append([]string{"verify", "--addr", "127.0.0.1:1"}, args...)...)
+		if code != exitError || out != "" || !strings.Contains(words, args[len(args)-2]) || !strings.Contains(words, "can't be written") || strings.Contains(words, "refused") {
+			t.Errorf("%q: exit code %d, stderr %q; want 1, and the flag named", args, code, words)
+		}
+	}
+	if err := (&verifyOptions{samples: here, reports: []string{"text=/dev/null"}}).writable(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -37,19 +37,20 @@ func Execute(ctx context.Context, args []string, streams IO) int {
 	parsed := false
 	root := newRoot(streams, &parsed) //nolint:contextcheck // cobra hands the context to each run
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	ran, err := root.ExecuteContextC(ctx)
 	if err != nil && !parsed {
 		err = usageError{err}
 	}
 	err = ended(ctx, err)
 	if err != nil && !errors.As(err, new(verdictError)) {
-		_, _ = fmt.Fprintln(streams.Err, "grpcmesh: "+report.CleanLines(explain(err)))
+		_, _ = fmt.Fprintln(streams.Err, "grpcmesh: "+report.CleanLines(explain(ran.Name(), err)))
 	}
 	return ExitCode(err)
 }
 
-// explain is the error with the next step, where one follows from its kind.
-func explain(err error) string {
+// explain is the error of a command with the next step, where one follows from
+// its kind.
+func explain(verb string, err error) string {
 	msg := err.Error()
 	switch {
 	case errors.As(err, new(usageError)):
@@ -58,7 +59,7 @@ func explain(err error) string {
 		msg += "\nThe API server does not know this user: log in again, or choose another --context or --user."
 	case anyOf(err, apierrors.IsForbidden):
 		msg += "\nThe API server does not allow this to the user: ask for the permission, or choose another --context or --user."
-	case errors.As(err, new(SignalError)):
+	case errors.As(err, new(SignalError)) && (verb == "expose" || verb == "unexpose"): // the others begin nothing
 		msg += "; the same command completes what was begun"
 	}
 	return msg

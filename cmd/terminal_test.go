@@ -169,15 +169,19 @@ func TestQuestionEndsWithTheRun(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	for name, tc := range map[string]struct {
+		verb string
 		err  error
 		want string
 	}{
-		"usage":     {usageError{errUnderTest}, "boom\nSee 'grpcmesh --help', or 'grpcmesh COMMAND --help'."},
-		"a target":  {&manifest.TargetError{What: "2 fit", Candidates: []string{"a"}, Hint: "Name one."}, "2 fit\n  a\nName one."},
-		"any other": {errUnderTest, "boom"},
-		"a signal":  {SignalError{2}, "ended by interrupt; the same command completes what was begun"},
+		"usage":                {"expose", usageError{errUnderTest}, "boom\nSee 'grpcmesh --help', or 'grpcmesh COMMAND --help'."},
+		"a target":             {"verify", &manifest.TargetError{What: "2 fit", Candidates: []string{"a"}, Hint: "Name one."}, "2 fit\n  a\nName one."},
+		"any other":            {"expose", errUnderTest, "boom"},
+		"expose by a signal":   {"expose", SignalError{2}, "ended by interrupt; the same command completes what was begun"},
+		"unexpose by a signal": {"unexpose", SignalError{2}, "ended by interrupt; the same command completes what was begun"},
+		"verify by a signal":   {"verify", SignalError{2}, "ended by interrupt"},
+		"diff by a signal":     {"diff", diffError{SignalError{2}}, "ended by interrupt"},
 	} {
-		if got := explain(tc.err); got != tc.want {
+		if got := explain(tc.verb, tc.err); got != tc.want {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}

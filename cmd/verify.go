@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -147,6 +151,46 @@ func (o *verifyOptions) validate() error {
 	return nil
 }
 
+// writable says early, before anything is dialled or written, which of the
+// files asked for can't be written: a verdict must not be lost for that.
+func (o *verifyOptions) writable() error {
+	files := map[string]string{}
+	if o.samples != "" {
+		files["--samples"] = o.samples
+	}
+	for _, r := range o.reports {
+		_, file, _ := strings.Cut(r, "=")
+		files["--report "+r] = file
+	}
+	for _, flag := range slices.Sorted(maps.Keys(files)) {
+		if err := canWrite(files[flag]); err != nil {
+			return fmt.Errorf("%s: the file can't be written: %w\nNothing was called. Name a file in a folder that is there and that you may write to", flag, err)
+		}
+	}
+	return nil
+}
+
+// canWrite tries what report.File will do: a file beside the one named. What
+// is no plain file is left for then; a pipe's reader would see it opened twice.
+func canWrite(file string) error {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		if info.IsDir() {
+			return fmt.Errorf("%s is a folder", file)
+		}
+		return nil
+	}
+	folder := filepath.Dir(file)
+	tmp, err := os.CreateTemp(folder, ".grpcmesh-*")
+	var cause *os.PathError
+	if errors.As(err, &cause) {
+		return fmt.Errorf("folder %s: %w", folder, cause.Err) // the trial's own name says nothing
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+}
+
 // authorityHost is the host that routes are chosen by.
 func (o *verifyOptions) authorityHost() string {
 	if o.authority == "" {
@@ -161,6 +205,9 @@ func (o *verifyOptions) authorityHost() string {
 // run is the whole way: address, target, samples, verdict, report.
 func (o *verifyOptions) run(ctx context.Context) error {
 	if err := o.validate(); err != nil {
+		return err
+	}
+	if err := o.writable(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
@@ -233,8 +280,12 @@ func (o *verifyOptions) say(format string, args ...any) {
 	_, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...)))
 }
 
-// live says whether progress may redraw its line.
+// live says whether progress may redraw its line, which takes a terminal that
+// knows escape codes, and a user who has nothing against them.
 func (o *verifyOptions) live() bool {
+	if os.Getenv("TERM") == "dumb" || os.Getenv("NO_COLOR") != "" {
+		return false
+	}
 	f, ok := o.Err.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -72,9 +72,9 @@ func (e *DialError) words() (what, next string) {
 	case KindClosed:
 		return "the connection was closed before HTTP/2 began (" + cause + ")", "check that the gateway has a listener on this port, and whether it expects TLS"
 	case KindNeedsTLS:
-		return "the server speaks TLS, and plaintext was sent", "turn TLS on for this address, or use the plaintext port"
+		return "the server speaks TLS, and plaintext was sent", "grpcmesh calls in plaintext only: name the gateway's plaintext port"
 	case KindPlaintext:
-		return "the server speaks plaintext, and TLS was sent", "turn TLS off for this address, or use the TLS port"
+		return "the server speaks plaintext, and TLS was sent", "name the port that speaks TLS"
 	case KindALPN:
 		return "the TLS server does not offer HTTP/2 by ALPN (" + cause + ")", "gRPC needs h2: enable it on the listener or the load balancer in front"
 	case KindHTTP1:
