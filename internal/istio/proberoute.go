@@ -1,8 +1,10 @@
 package istio
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,14 +58,26 @@ func (l Listener) Pattern(vs *clientnet.VirtualService, authority string) string
 	return pattern
 }
 
-// Port is the port that the entry is for alone, or 0.
-func (e Entry) Port() uint32 {
+// scope is what of the entry's match says on which ports and pods it stands at
+// all, and nothing of which calls it takes. Where it names gateways Istio does
+// not look at the pods.
+func (e Entry) scope() *networking.HTTPMatchRequest {
+	named := slices.ContainsFunc(e.match, func(m *networking.HTTPMatchRequest) bool { return len(m.Gateways) > 0 })
+	s := &networking.HTTPMatchRequest{}
 	for _, m := range e.match {
-		if m.Port != 0 {
-			return m.Port
+		s.Port = max(s.Port, m.Port)
+		if named {
+			continue
+		}
+		s.SourceNamespace = cmp.Or(s.SourceNamespace, m.SourceNamespace)
+		for k, v := range m.SourceLabels {
+			if s.SourceLabels == nil {
+				s.SourceLabels = map[string]string{}
+			}
+			s.SourceLabels[k] = v
 		}
 	}
-	return 0
+	return s
 }
 
 // Route is the name that the probe route of this run will have. It is drawn
@@ -123,14 +137,13 @@ func expired(vs *clientnet.VirtualService, now time.Time) bool {
 
 func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
 	under := spec.Under.VirtualService
+	match := spec.Under.scope()
+	match.Headers = map[string]*networking.StringMatch{
+		spec.Header: {MatchType: &networking.StringMatch_Exact{Exact: spec.Nonce}},
+	}
 	rule := &networking.HTTPRoute{
-		Name: "grpcmesh-probe",
-		Match: []*networking.HTTPMatchRequest{{
-			Port: spec.Under.Port(),
-			Headers: map[string]*networking.StringMatch{
-				spec.Header: {MatchType: &networking.StringMatch_Exact{Exact: spec.Nonce}},
-			},
-		}},
+		Name:    "grpcmesh-probe",
+		Match:   []*networking.HTTPMatchRequest{match},
 		Retries: &networking.HTTPRetry{Attempts: 0}, // a retry would hide what is being looked for
 		Headers: &networking.Headers{
 			Request:  &networking.Headers_HeaderOperations{Remove: []string{spec.Header}}, // the app has no use for it
@@ -148,7 +161,7 @@ func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
 			Annotations: map[string]string{probeTTL: strconv.Itoa(int(spec.TTL.Seconds()))},
 		},
 	}
-	// On another host, Gateway or port the route under test may have no rule for
+	// On another host, Gateway, port or pod the route under test may have no rule for
 	// any call. A probe route would be the only one there, and by it make a
 	// virtual host that takes users' calls from who serves them now.
 	vs.Spec.Hosts = []string{spec.Host}

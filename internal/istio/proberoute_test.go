@@ -3,6 +3,7 @@ package istio
 import (
 	"flag"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,6 +120,26 @@ func TestProbeRouteOutlivesItsRun(t *testing.T) {
 // lead is a VirtualService's first way in.
 func lead(vs *clientnet.VirtualService) Entry {
 	return Routes{}.entries(Entry{VirtualService: vs}, vs.Spec.Http[0])[0]
+}
+
+// TestScope: a probe route stands on the ports and pods where the rule under
+// test does, and nowhere else.
+func TestScope(t *testing.T) {
+	for match, want := range map[string]string{
+		"{uri: {prefix: /a/}}":                           "",
+		"{port: 8000, gateways: [g]}":                    "port:8000",
+		"{sourceLabels: {zone: a}, sourceNamespace: ns}": `source_labels:{key:"zone"value:"a"}source_namespace:"ns"`,
+		"{sourceLabels: {zone: a}, gateways: [g]}":       "",
+	} {
+		got := lead(service(t, "test", "server", "spec: {http: [{match: ["+match+"]}]}")).scope().String()
+		if got = strings.ReplaceAll(got, " ", ""); got != want {
+			t.Errorf("%s: %s, want %s", match, got, want)
+		}
+	}
+	both := Entry{match: []*networking.HTTPMatchRequest{{Port: 80}, {SourceLabels: map[string]string{"zone": "a"}}}} // a delegate's
+	if got := both.scope(); got.Port != 80 || got.SourceLabels["zone"] != "a" {
+		t.Errorf("of a rule and its delegate's: %s", got)
+	}
 }
 
 // TestPattern: the probe route's host is the one by which the route under test
