@@ -32,7 +32,7 @@ const quietWindow = 2 * time.Second
 // before and after the calls. They see calls whichever way they came.
 func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	calls, users := r.callCount(e), r.userCalls(ctx, e)
-	e.Misread = r.t.misread
+	e.Misread, e.Missing = r.t.misread, r.t.missing
 	e.Counts, e.Uncounted = map[string]int{}, map[string]string{}
 	first, err := r.counters(ctx, e)
 	if err != nil {

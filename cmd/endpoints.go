@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -17,20 +18,28 @@ import (
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
-	"grpcmesh/internal/manifest"
 )
 
-// findPods checks that the destinations exist, and learns what governs calls to
-// them: why they might stick by design.
+// findPods finds the destinations, and learns what governs calls to them: why
+// they might stick by design. Of a route those that don't exist are left out
+// and noted: its calls show what users get.
 func (t *target) findPods(ctx context.Context) error {
-	for i, d := range t.destinations {
+	all := t.destinations
+	t.destinations = nil
+	for i, d := range all {
+		if i == 0 {
+			t.namespace, t.service = d.Namespace, d.Service
+		}
 		svc, port, err := t.servicePort(ctx, d)
+		var missing *missingError
+		if errors.As(err, &missing) && !t.layer4 {
+			t.missing = append(t.missing, missing.what)
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if i == 0 {
-			t.namespace, t.service = svc.Namespace, svc.Name
-		}
+		t.destinations = append(t.destinations, d)
 		if t.layer4 {
 			continue // DestinationRules are for proxies
 		}
@@ -82,21 +91,44 @@ func (t *target) client() istio.Client {
 	return istio.Client{}
 }
 
+// missingError is a destination that is not there, in words.
+type missingError struct{ what string }
+
+func (e *missingError) Error() string { return "the route leads to " + e.what }
+
+// servicePort reads a destination's Service and finds its port. One that isn't
+// there is a *missingError.
 func (t *target) servicePort(ctx context.Context, d istio.Destination) (*corev1.Service, corev1.ServicePort, error) {
+	if d.Namespace == "" {
+		return nil, corev1.ServicePort{}, &missingError{d.Service + ", which Istio takes for no Service: it knows a bare name, or one that ends in .svc.cluster.local"}
+	}
 	svc, err := t.cluster.Core.CoreV1().Services(d.Namespace).Get(ctx, d.Service, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, corev1.ServicePort{}, &manifest.TargetError{What: fmt.Sprintf("the route leads to Service %s/%s, which does not exist", d.Namespace, d.Service),
-			Hint: "Mend the route's destination, or create the Service: grpcmesh expose"}
+		return nil, corev1.ServicePort{}, &missingError{fmt.Sprintf("Service %s/%s, which does not exist", d.Namespace, d.Service)}
 	}
 	if err != nil {
 		return nil, corev1.ServicePort{}, fmt.Errorf("reading Service %s/%s: %w", d.Namespace, d.Service, err)
 	}
+	number := portNumber(svc, d.Port, int(t.gw.Server.GetPort().GetNumber()))
 	for _, p := range svc.Spec.Ports {
-		if d.Port == int(p.Port) || d.Port == 0 && len(svc.Spec.Ports) == 1 {
+		if number == int(p.Port) {
 			return svc, p, nil
 		}
 	}
-	return nil, corev1.ServicePort{}, &manifest.TargetError{What: fmt.Sprintf("the route leads to port %d of Service %s/%s, which has no such port, or several and none is named", d.Port, d.Namespace, d.Service)}
+	return nil, corev1.ServicePort{}, &missingError{fmt.Sprintf("port %d of Service %s/%s, which has no such port", number, d.Namespace, d.Service)}
+}
+
+// portNumber is the Service's port that calls go to, as istiod chooses it: the
+// one that the destination names, else the only one, else the listener's own
+// number (its GetDestinationCluster).
+func portNumber(svc *corev1.Service, named, listener int) int {
+	switch {
+	case named != 0:
+		return named
+	case len(svc.Spec.Ports) == 1:
+		return int(svc.Spec.Ports[0].Port)
+	}
+	return listener
 }
 
 // endpoints lists the ready endpoints behind the destinations, each with the

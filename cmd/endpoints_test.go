@@ -126,3 +126,24 @@ func TestMisread(t *testing.T) {
 		}
 	}
 }
+
+// A route that names no port goes where istiod leads it.
+func TestPortNumber(t *testing.T) {
+	of := func(ports ...int32) *corev1.Service {
+		svc := &corev1.Service{}
+		for _, p := range ports {
+			svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Port: p})
+		}
+		return svc
+	}
+	for _, tc := range []struct {
+		svc         *corev1.Service
+		named, want int
+	}{
+		{of(8000, 9000), 9000, 9000}, {of(9000), 0, 9000}, {of(9000, 8000), 0, 8000}, {of(9000, 9001), 0, 8000}, {of(9000), 7, 7},
+	} {
+		if got := portNumber(tc.svc, tc.named, 8000); got != tc.want {
+			t.Errorf("%v, named %d: %d, want %d", tc.svc.Spec.Ports, tc.named, got, tc.want)
+		}
+	}
+}

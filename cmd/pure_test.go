@@ -317,7 +317,7 @@ func TestChooseTarget(t *testing.T) {
 		return "gateways: [edge/grpc], hosts: ['" + host + "'], http: [{route: [{destination: {host: " + service + "}}]}]"
 	}
 	routes := istio.Routes{Gateways: []*clientnet.Gateway{gw}, VirtualServices: []*clientnet.VirtualService{
-		virtualService(t, "shop", "one", to("a.com", "first")), virtualService(t, "test", "two", to("a.com", "second")), virtualService(t, "test", "other", to("b.com", "third.shop")),
+		virtualService(t, "shop", "one", to("a.com", "first")), virtualService(t, "test", "two", to("a.com", "second")), virtualService(t, "test", "other", to("b.com", "third.shop.svc.cluster.local")),
 		virtualService(t, "shop", "carts", strings.Replace(to("c.com", "first"), "{route", "{match: [{uri: {prefix: /shop.Cart/}}], route", 1)),
 		virtualService(t, "test", "rest", to("c.com", "second")),
 	}}

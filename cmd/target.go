@@ -32,6 +32,7 @@ type target struct {
 	destinations []istio.Destination
 	policies     []istio.Policy // one a destination
 	misread      check.Port     // of a destination, where Istio does not take it for HTTP/2
+	missing      []string       // what the route leads to beside them, and isn't there
 	namespace    string         // of the pods
 	service      string         // of the first destination
 	empty        []string       // destinations without a ready endpoint when last looked for

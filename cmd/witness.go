@@ -33,7 +33,7 @@ const (
 // keep step.
 func (r *run) witness(ctx context.Context, e *check.Evidence) {
 	calls, why := r.witnessCalls(ctx, r.reflect)
-	e.Misread = r.t.misread
+	e.Misread, e.Missing = r.t.misread, r.t.missing
 	e.WitnessWhy, e.Unreadable = why, anyUnreadable(calls)
 	silent := 0
 	for _, c := range calls {

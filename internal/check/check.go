@@ -120,6 +120,9 @@ type Evidence struct {
 	// Nowhere are the destinations, but for those, that are to get calls and
 	// had no ready endpoint during the whole run, in words with their share.
 	Nowhere []string `json:"nowhere,omitempty"`
+	// Missing are Services, or ports of them, that the route leads to and that
+	// are not there.
+	Missing []string `json:"missing,omitempty"`
 	// Alpha is the false-alarm rate of the whole verdict, in (0,1). It is
 	// split evenly over the tests made: coverage, stuck, dominance.
 	Alpha float64 `json:"alpha"`

@@ -112,6 +112,10 @@ func TestWords(t *testing.T) {
 	if !strings.Contains(f.Message, "leads to subset v9 of Service demo/app, which no DestinationRule") || !strings.Contains(f.Hint, "demo/app") {
 		t.Errorf("%+v", f)
 	}
+	e.Undefined, e.Missing = nil, []string{"Service demo/app, which does not exist"}
+	if f = Judge(e).Findings[0]; !strings.Contains(f.Message, "leads to Service demo/app, which does not exist: 5 of 5 calls") {
+		t.Errorf("%+v", f)
+	}
 	e = route()
 	calls(repeat(5, flagged("UH", "no healthy upstream")))(&e)
 	e.ByDesign = "load balancing is off (PASSTHROUGH)"

@@ -116,6 +116,10 @@ func (d *digest) advice(code string) (what, hint string) {
 			return "the route leads to " + some(d.Undefined) + ", which no DestinationRule for the gateway defines",
 				fmt.Sprintf("kubectl get destinationrule -A: define it there, or take it out of virtualservice %s/%s", namespace, route)
 		}
+		if len(d.Missing) > 0 {
+			return "the route leads to " + some(d.Missing),
+				fmt.Sprintf("kubectl -n %s get virtualservice %s -o yaml: mend its destination, or create the Service: grpcmesh expose", namespace, route)
+		}
 		return "the route leads to a cluster that isn't there", fmt.Sprintf("istioctl analyze -n %s: check the destination's host, subset and port", namespace)
 	case codeOverflow:
 		return "a circuit breaker is open", fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see connectionPool", namespace)

@@ -109,10 +109,11 @@ func Resolve(ctx context.Context, host string) []string {
 }
 
 // Destination is one place that a rule leads to: a Service, one of its ports,
-// and the share of calls that it is to get.
+// and the share of calls that it is to get. Half a name, such as server.shop,
+// is no Service's in Istio: it stands as it is in Service, without a Namespace.
 type Destination struct {
 	Namespace, Service string
-	Port               int // 0: the Service's only one
+	Port               int // 0: the Service's only one, else the listener's
 	Subset             string
 	Share              float64 // all of a rule's add up to 1
 }
@@ -139,12 +140,14 @@ func Destinations(rule *networking.HTTPRoute, namespace string) ([]Destination, 
 		if p := r.Destination.Port; p != nil {
 			d.Port = int(p.Number)
 		}
-		if name, rest, ok := strings.Cut(r.Destination.Host, "."); ok {
-			ns, domain, _ := strings.Cut(rest, ".")
-			if domain != "" && domain != "svc" && !strings.HasPrefix(domain, "svc.") {
-				return nil, fmt.Errorf("the route leads to %s, which is no Service of this cluster", r.Destination.Host)
-			}
-			d.Service, d.Namespace = name, ns
+		switch parts := strings.SplitN(r.Destination.Host, ".", 4); {
+		case len(parts) == 1:
+		case len(parts) == 2, len(parts) == 3 && parts[2] == "svc":
+			d.Namespace = ""
+		case len(parts) == 4 && parts[2] == "svc" && parts[3] != "":
+			d.Service, d.Namespace = parts[0], parts[1]
+		default:
+			return nil, fmt.Errorf("the route leads to %s, which is no Service of this cluster", r.Destination.Host)
 		}
 		found = append(found, d)
 	}
