@@ -5,11 +5,16 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"grpcmesh/internal/manifest"
 )
 
 // Owner is what an address leads to, as far as the cluster knows: a port of a
@@ -24,7 +29,9 @@ type Owner struct {
 // Whose finds what host and port lead to. host may be a name of the cluster's
 // own DNS, or a name or address that a Service carries; ips are the addresses
 // that it resolves to here. An address that no object knows, such as a
-// forwarded loopback port, has no owner: every gateway stays possible.
+// forwarded loopback port, has no owner: every gateway stays possible. A port
+// that a Service does not open, and a pod's own address where the pod is no
+// gateway's, are a *manifest.TargetError: no calls go that way.
 func (m *Mesh) Whose(ctx context.Context, ingresses []Ingress, host string, ips []string, port int) (Owner, error) {
 	services, err := m.core.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -54,6 +61,54 @@ func (m *Mesh) Whose(ctx context.Context, ingresses []Ingress, host string, ips 
 			if onNode {
 				return owner(ingresses, svc, p), nil
 			}
+		}
+	}
+	for i := range services.Items {
+		if err := closed(&services.Items[i], host, ips, port); err != nil {
+			return Owner{}, err
+		}
+	}
+	return m.podOwner(ctx, ingresses, ips, port)
+}
+
+// closed is the error where host is the Service's own, and no other's, and it
+// does not open the port. An address of a load balancer may be shared.
+func closed(svc *corev1.Service, host string, ips []string, port int) error {
+	own := svc.DeepCopy()
+	own.Spec.ExternalIPs, own.Status.LoadBalancer.Ingress = nil, nil
+	if !slices.ContainsFunc(addressesOf(own), func(a string) bool { return a == host || slices.Contains(ips, a) }) {
+		return nil
+	}
+	var open []string
+	for _, p := range svc.Spec.Ports {
+		open = append(open, strconv.Itoa(int(p.Port)))
+	}
+	return &manifest.TargetError{What: fmt.Sprintf("%s is the address of Service %s/%s, which does not open port %d", host, svc.Namespace, svc.Name, port),
+		Hint: "Dial one of its ports (" + strings.Join(open, ", ") + "), or the gateway's address."}
+}
+
+// podOwner finds the gateway whose pod has the address. Where this user may not
+// list pods nobody is found; a pod on its node's network has the node's.
+func (m *Mesh) podOwner(ctx context.Context, ingresses []Ingress, ips []string, port int) (Owner, error) {
+	for _, ip := range ips {
+		pods, err := m.core.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{FieldSelector: "status.podIP=" + ip})
+		if apierrors.IsForbidden(err) {
+			return Owner{}, nil
+		}
+		if err != nil {
+			return Owner{}, fmt.Errorf("listing pods in all namespaces: %w", err)
+		}
+		for _, p := range pods.Items {
+			if p.Status.PodIP != ip || p.Spec.HostNetwork || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+				continue
+			}
+			for i, in := range ingresses {
+				if in.Namespace == p.Namespace && labels.SelectorFromSet(in.Selector).Matches(labels.Set(p.Labels)) {
+					return Owner{Ingress: &ingresses[i], Number: port}, nil
+				}
+			}
+			return Owner{}, &manifest.TargetError{What: fmt.Sprintf("%s is the own address of pod %s/%s: nothing spreads calls that go there", ip, p.Namespace, p.Name),
+				Hint: "Dial the gateway's address, or that of a Service."}
 		}
 	}
 	return Owner{}, nil

@@ -1,6 +1,8 @@
 package istio
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -9,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"grpcmesh/internal/manifest"
 )
 
 func TestDestinations(t *testing.T) {
@@ -83,5 +88,56 @@ func TestResolveAddress(t *testing.T) {
 	got := Resolve(t.Context(), "localhost")
 	if !slices.ContainsFunc(got, func(a string) bool { return net.ParseIP(a).IsLoopback() }) {
 		t.Errorf("Resolve(localhost) = %v, want a loopback address", got)
+	}
+}
+
+// An address where no calls can be balanced is told from one that nobody knows.
+func TestWhose(t *testing.T) {
+	svc := labService(t)
+	in := Ingress{Namespace: svc.Namespace, Service: svc.Name, Selector: map[string]string{"istio": "ingressgateway"}}
+	pod := func(namespace, name, ip string, node bool) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": name}}}
+		p.Status.PodIP, p.Spec.HostNetwork = ip, node
+		return p
+	}
+	gateway := pod(svc.Namespace, "gateway", "10.42.0.9", false)
+	gateway.Labels = in.Selector
+	app := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app"}, Spec: corev1.ServiceSpec{ClusterIPs: []string{"10.96.0.7"}, Ports: []corev1.ServicePort{{Port: 8000}}}}
+	m := &Mesh{core: fake.NewClientset(svc, app, gateway, pod("shop", "app-1", "10.42.0.7", false), pod("shop", "agent", "192.0.2.1", true))}
+	for _, tc := range []struct {
+		host string
+		port int
+		want string // the gateway with its port, the Service, "" for nobody, or of the error
+	}{
+		{"127.0.0.1", 8000, ""},
+		{"10.99.0.1", 8000, "istio-system/istio-ingressgateway 8000"},
+		{"10.99.0.1", 9999, ""}, // a load balancer's address may be another's too
+		{"10.42.0.9", 8080, "istio-system/istio-ingressgateway 8080"},
+		{"10.42.0.7", 50051, "own address of pod shop/app-1"},
+		{"192.0.2.1", 8000, ""},
+		{"10.96.0.7", 8000, "shop/app"},
+		{"10.96.0.7", 9999, "Service shop/app, which does not open port 9999"},
+		{"app.shop.svc", 9999, "Service shop/app, which does not open port 9999"},
+	} {
+		var ips []string
+		if net.ParseIP(tc.host) != nil {
+			ips = []string{tc.host}
+		}
+		o, err := m.Whose(t.Context(), []Ingress{in}, tc.host, ips, tc.port)
+		got := ""
+		switch {
+		case err != nil:
+			if !errors.As(err, new(*manifest.TargetError)) {
+				t.Errorf("%s:%d: %v is no error of the target", tc.host, tc.port, err)
+			}
+			got = err.Error()
+		case o.Ingress != nil:
+			got = fmt.Sprint(o.Ingress, " ", o.Number)
+		case o.Service != nil:
+			got = o.Service.Namespace + "/" + o.Service.Name
+		}
+		if !strings.Contains(got, tc.want) || (got == "") != (tc.want == "") {
+			t.Errorf("%s:%d: %q, want %q", tc.host, tc.port, got, tc.want)
+		}
 	}
 }
