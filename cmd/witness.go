@@ -68,14 +68,14 @@ func repeats(n, pods int) int {
 // that the app lists is unknown to who answers, the path was changed on the
 // way or another app answers too: then what got through proves nothing either.
 func telling(calls []probe.Call, samples []probe.Sample, why string) ([]probe.Sample, string) {
-	real := func(s probe.Sample) bool {
+	listed := func(s probe.Sample) bool {
 		return slices.ContainsFunc(calls, func(c probe.Call) bool { return c.Path == s.Path && c.Payload != nil })
 	}
-	kept := slices.DeleteFunc(slices.Clone(samples), func(s probe.Sample) bool { return !real(s) && refused(s) })
+	kept := slices.DeleteFunc(slices.Clone(samples), func(s probe.Sample) bool { return !listed(s) && refused(s) })
 	if len(kept) == 0 && len(samples) > 0 {
 		why = fmt.Sprintf("calls to %s, which no app has, are refused by an authorization policy, and whether real ones are can't be told", samples[0].Path)
 	}
-	unknown := func(s probe.Sample) bool { return real(s) && s.Upstream && unheardOf(s) }
+	unknown := func(s probe.Sample) bool { return listed(s) && s.Upstream && unheardOf(s) }
 	i := slices.IndexFunc(kept, unknown)
 	if i < 0 {
 		return kept, why
@@ -241,7 +241,7 @@ func (r *run) alike(a, b string) bool {
 // reflection. A rule that stands before the probe would lead elsewhere, and a
 // policy or a rewrite may be in the way: then a pod itself is asked.
 func (r *run) reflect(ctx context.Context) ([]probe.Service, error) {
-	err := error(nil)
+	var err error
 	if taken := r.takes(reflectionPath); taken.OK && !taken.Entry.TakesAll() && !taken.Entry.Same(r.t.entry) {
 		err = fmt.Errorf("calls to it are taken by %s", taken.Entry)
 	} else {

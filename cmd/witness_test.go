@@ -29,11 +29,11 @@ func TestTelling(t *testing.T) {
 	say := func(path string, code codes.Code, upstream bool, message string) probe.Sample {
 		return probe.Sample{Path: path, Code: code, Upstream: upstream, Message: message}
 	}
-	const real, nobodys = "/a.B/Get", "/c.D/" + noMethod
-	ok := say(real, codes.Internal, true, "cannot parse")
-	denied, deniedNobody := say(real, codes.PermissionDenied, true, "RBAC: access denied"), say(nobodys, codes.PermissionDenied, true, "RBAC: access denied")
+	const listed, nobodys = "/a.B/Get", "/c.D/" + noMethod
+	ok := say(listed, codes.Internal, true, "cannot parse")
+	denied, deniedNobody := say(listed, codes.PermissionDenied, true, "RBAC: access denied"), say(nobodys, codes.PermissionDenied, true, "RBAC: access denied")
 	atGateway := say(nobodys, codes.PermissionDenied, false, "RBAC: access denied")
-	unknown := say(real, codes.Unimplemented, true, "unknown service nonsense")
+	unknown := say(listed, codes.Unimplemented, true, "unknown service nonsense")
 	for _, tc := range []struct {
 		name    string
 		samples []probe.Sample
@@ -48,8 +48,8 @@ func TestTelling(t *testing.T) {
 		{"a method that another app does not know", []probe.Sample{ok, unknown, ok}, 0, `"unknown service nonsense"`},
 		{"and a gateway that has no route", []probe.Sample{ok, unknown, say(nobodys, codes.Unimplemented, false, "")}, 0, "rewrites"},
 		{"and a refusal", []probe.Sample{ok, unknown, denied}, 1, "rewrites"},
-		{"one that was never written", []probe.Sample{say(real, codes.Unimplemented, true, "method Get not implemented")}, 1, ""},
-		{"no route", []probe.Sample{say(real, codes.Unimplemented, false, "")}, 1, ""},
+		{"one that was never written", []probe.Sample{say(listed, codes.Unimplemented, true, "method Get not implemented")}, 1, ""},
+		{"no route", []probe.Sample{say(listed, codes.Unimplemented, false, "")}, 1, ""},
 	} {
 		kept, why := telling(calls, tc.samples, "")
 		if len(kept) != tc.kept || !strings.Contains(why, tc.why) || (why == "") != (tc.why == "") {
