@@ -67,7 +67,7 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	}
 	// Once its own route is written, who came after is not this run's matter.
 	if !x.again.wrote[manifest.ID{Kind: "VirtualService", Namespace: e.Namespace, Name: e.WorkloadName}] {
-		if err := routes.Clash(x.ingress, x.open.Port, *e); err != nil {
+		if err := x.clash(routes); err != nil {
 			return err
 		}
 	}
@@ -76,4 +76,16 @@ func (x *exposer) findRoute(ctx context.Context) error {
 		x.o.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
 	}
 	return nil
+}
+
+// clash looks for whose calls the exposure would take, and who would take its.
+func (x *exposer) clash(routes istio.Routes) error {
+	if err := routes.Clash(x.ingress, x.open.Port, x.exposure); err != nil {
+		return err
+	}
+	path := noPath
+	if x.exposure.MatchService != "" {
+		path = "/" + x.exposure.MatchService + "/" + noMethod
+	}
+	return routes.Overtaken(x.ingress, x.open.Port, x.exposure, istio.Call{Path: path, Authority: x.authority()})
 }
