@@ -37,6 +37,7 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 		return manifest.OwnedBy(svc.Labels, x.workload.Kind, x.workload.Name)
 	}
 	made := slices.ContainsFunc(services, mine)
+	x.exposure.Service = serviceToMake(services, x.workload.Name, mine)
 	var findings []found
 	for _, svc := range services {
 		for _, p := range svc.Spec.Ports {
@@ -76,6 +77,22 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 		Hint:  "Nothing was written. Give the pods of each a label that the others' lack, in spec.selector as well, or make a Service that takes this workload's alone."}
 }
 
+// serviceToMake is the name of the workload's own Service where it is not the
+// workload's: the one that a run before made, or one beside a headless Service
+// that has that name, as a StatefulSet's usually has.
+func serviceToMake(services []corev1.Service, workload string, mine func(corev1.Service) bool) string {
+	i := slices.IndexFunc(services, func(s corev1.Service) bool { return s.Name == workload })
+	switch {
+	case i >= 0 && mine(services[i]):
+		return ""
+	case slices.ContainsFunc(services, mine):
+		return services[slices.IndexFunc(services, mine)].Name
+	case i >= 0 && services[i].Spec.ClusterIP == corev1.ClusterIPNone:
+		return workload + "-grpc"
+	}
+	return ""
+}
+
 // found is another's Service that leads to the app's port.
 type found struct {
 	svc       corev1.Service
@@ -87,7 +104,7 @@ type found struct {
 // new Service would have is a *plan.ConflictError.
 func (x *exposer) judge(f found) error {
 	svc, reused := f.svc, x.exposure.Reuse != ""
-	inTheWay := !reused && svc.Name == x.workload.Name
+	inTheWay := !reused && svc.Name == x.exposure.ServiceName()
 	conflict := func(reason, hint string) error {
 		return &plan.ConflictError{ID: manifest.ID{Kind: "Service", Namespace: svc.Namespace, Name: svc.Name},
 			Reason: "it was not made by grpcmesh, and " + reason, Hint: "Nothing was written. " + hint}
@@ -104,7 +121,7 @@ func (x *exposer) judge(f found) error {
 	case reused || len(f.strangers) == 0 && svc.Spec.ClusterIP != corev1.ClusterIPNone:
 		// It is the one in use, or does no harm beside it.
 	case svc.Spec.ClusterIP == corev1.ClusterIPNone:
-		x.warn("Service %s is headless; the route leads to a Service of its own beside it", svc.Name)
+		x.warn("Service %s is headless; the route leads to a Service of its own beside it, %s", svc.Name, x.exposure.ServiceName())
 	case inTheWay:
 		return conflict("it "+leads,
 			fmt.Sprintf("Narrow its selector (now %s) to the pods of %s, or delete it and let grpcmesh make one.", istio.FormatSelector(svc.Spec.Selector), x.workload))

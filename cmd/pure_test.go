@@ -453,6 +453,41 @@ func TestDecideService(t *testing.T) {
 	}
 }
 
+// TestServiceBesideHeadless: a StatefulSet's headless Service keeps its name,
+// and ours has another; a second run finds that one again.
+func TestServiceBesideHeadless(t *testing.T) {
+	headless := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "server"}, Spec: corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone,
+		Ports: []corev1.ServicePort{{Name: "grpc", Port: 9000, TargetPort: intstr.FromInt32(50051)}}}}
+	labels := map[string]string{manifest.ManagedBy: manifest.FieldManager, manifest.WorkloadLabel: "deployment.server"}
+	ours := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "server-grpc", Labels: labels}}
+	old := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "server", Labels: labels}}
+	silent := *headless.DeepCopy()
+	silent.Spec.Ports[0].Name = ""
+	for _, tc := range []struct {
+		name     string
+		services []corev1.Service
+		want     string
+		warns    string
+	}{
+		{"a first run", []corev1.Service{headless}, "server-grpc", "Service server is headless; the route leads to a Service of its own beside it, server-grpc"},
+		{"a second run", []corev1.Service{headless, ours}, "server-grpc", "server-grpc"},
+		{"not as gRPC", []corev1.Service{silent}, "server-grpc", "Istio does not take it for gRPC"},
+		{"ours under the workload's name", []corev1.Service{old}, "server", ""},
+	} {
+		x := exposing()
+		if err := x.decideService(t.Context(), tc.services, takesMore("tier")); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+			continue
+		}
+		if got := x.exposure.ServiceName(); got != tc.want || x.exposure.Objects()[0].Name != tc.want {
+			t.Errorf("%s: Service %s, want %s", tc.name, got, tc.want)
+		}
+		if got := strings.Join(x.warnings, " "); !strings.Contains(got, tc.warns) || (got == "") != (tc.warns == "") {
+			t.Errorf("%s: warned %q, want %q", tc.name, got, tc.warns)
+		}
+	}
+}
+
 // takesMore is what a Service by any selector with the label leads to beside
 // the workload.
 func takesMore(label string) strangers {

@@ -118,6 +118,10 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 		// shows in what it differs, instead of whose each field is.
 		opts.Force = live != nil && obj.Kind != "Namespace" && !manifest.Owned(live.Labels)
 		dry, err := by[obj.Kind].Apply(ctx, obj, "", opts)
+		if opts.Force && apierrors.IsInvalid(err) {
+			return nil, &plan.ConflictError{ID: obj.ID, Hint: plan.WayPast(obj.ID),
+				Reason: "it exists and was not made by grpcmesh, and can't be made as wanted: " + err.Error()}
+		}
 		if err != nil {
 			return nil, applyError(obj.ID, err, "would refuse")
 		}
@@ -207,7 +211,9 @@ func applyError(id manifest.ID, err error, verb string) error {
 			}
 		}
 		if len(causes) > 0 {
-			return &plan.ConflictError{ID: id, Reason: "fields belong to another manager: " + strings.Join(causes, "; ")}
+			return &plan.ConflictError{ID: id, Reason: "fields belong to another manager: " + strings.Join(causes, "; "),
+				Hint: "They are left as they are. Change them to what grpcmesh wants (grpcmesh render prints it) where that manager takes them from;\n" +
+					"for one of kubectl's own (kubectl-edit, kubectl-patch and the like): " + kubectl("edit", id)}
 		}
 	}
 	if apierrors.IsConflict(err) {

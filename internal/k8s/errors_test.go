@@ -42,6 +42,9 @@ func TestApplyErrorOfManagers(t *testing.T) {
 			t.Errorf("reason %q lacks %s", got.Reason, want)
 		}
 	}
+	if want := "kubectl -n test edit service server"; !strings.Contains(got.Hint, want) {
+		t.Errorf("hint %q lacks %s", got.Hint, want)
+	}
 	if strings.Contains(got.Reason, ".spec.other") {
 		t.Errorf("reason %q names a cause that is no manager", got.Reason)
 	}

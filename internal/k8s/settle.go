@@ -40,11 +40,15 @@ func Settle(ctx context.Context, told func(error), try func(context.Context) err
 // Changed is the stale *plan.ConflictError about an object that is not as it
 // was when the plan was made.
 func Changed(id manifest.ID) error {
+	return &plan.ConflictError{ID: id, Stale: true, Reason: "it changed while grpcmesh was at work",
+		Hint: fmt.Sprintf("See who writes it: %s -o yaml --show-managed-fields\nRun the same command again: it completes what was begun.", kubectl("get", id))}
+}
+
+// kubectl is the command that does something with an object.
+func kubectl(verb string, id manifest.ID) string {
 	where := ""
 	if id.Namespace != "" {
 		where = "-n " + id.Namespace + " "
 	}
-	return &plan.ConflictError{ID: id, Stale: true, Reason: "it changed while grpcmesh was at work",
-		Hint: fmt.Sprintf("See who writes it: kubectl %sget %s %s -o yaml --show-managed-fields\nRun the same command again: it completes what was begun.",
-			where, strings.ToLower(id.Kind), id.Name)}
+	return fmt.Sprintf("kubectl %s%s %s %s", where, verb, strings.ToLower(id.Kind), id.Name)
 }

@@ -104,3 +104,32 @@ func TestSettleEnds(t *testing.T) {
 		t.Errorf("ended: %d tries, %v", n, err)
 	}
 }
+
+// refusing is a Service that is there, and a server that finds what it would
+// become invalid.
+type refusing struct{ labels map[string]string }
+
+func (r refusing) Get(context.Context, manifest.ID) (*plan.State, error) {
+	return &plan.State{ResourceVersion: "7", Labels: r.labels}, nil
+}
+
+func (r refusing) Apply(context.Context, manifest.Object, string, metav1.ApplyOptions) (*plan.State, error) {
+	return nil, apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "server", nil)
+}
+
+func (r refusing) Delete(context.Context, manifest.ID, metav1.DeleteOptions) error { return nil }
+
+// TestProposeBesideForeign: that another's object can't become what is wanted
+// is a conflict with a way out; that one of ours can't is the server's refusal.
+func TestProposeBesideForeign(t *testing.T) {
+	for _, labels := range []map[string]string{nil, {manifest.ManagedBy: manifest.FieldManager}} {
+		objs := []manifest.Object{{ID: manifest.ID{Kind: "Service", Namespace: "test", Name: "server"}}}
+		_, err := k8s.Propose(t.Context(), k8s.Appliers{"Service": refusing{labels}}, objs)
+		var conflict *plan.ConflictError
+		if is := errors.As(err, &conflict); err == nil || is != (labels == nil) {
+			t.Errorf("labels %v: %v", labels, err)
+		} else if is && !strings.Contains(conflict.Hint, "kubectl -n test get service server") {
+			t.Errorf("the hint %q names no way out", conflict.Hint)
+		}
+	}
+}

@@ -55,9 +55,10 @@ type Exposure struct {
 	Port       int
 	TargetPort int
 	// Reuse is the Service that already serves the workload and that the
-	// route will lead to; empty: a Service of the workload's name is made.
+	// route will lead to; empty: a Service is made.
 	Reuse     string
-	ReusePort int // the port to name in the route; 0 where the Service has only one
+	Service   string // the name of the Service to make; empty: the workload's
+	ReusePort int    // the port to name in the route; 0 where the Service has only one
 
 	// ReuseGateway: the Gateway of that name is someone else's and already
 	// listens as wanted, so it is left alone.
@@ -79,6 +80,9 @@ type Server struct {
 func (e Exposure) ServiceName() string {
 	if e.Reuse != "" {
 		return e.Reuse
+	}
+	if e.Service != "" {
+		return e.Service
 	}
 	return e.WorkloadName
 }
@@ -108,7 +112,7 @@ func (e Exposure) Objects() []Object {
 		objs = append(objs, Object{ID{"Namespace", "", e.Namespace}, ns})
 	}
 	if e.Reuse == "" {
-		objs = append(objs, Object{ID{"Service", e.Namespace, e.WorkloadName}, e.service()})
+		objs = append(objs, Object{ID{"Service", e.Namespace, e.ServiceName()}, e.service()})
 	}
 	if !e.ReuseGateway {
 		objs = append(objs, Object{ID{"Gateway", e.Namespace, GatewayName}, e.gateway()})
@@ -135,7 +139,7 @@ func (e Exposure) service() *coreac.ServiceApplyConfiguration {
 		WithProtocol(corev1.ProtocolTCP).
 		WithPort(int32(e.Port)).
 		WithTargetPort(intOrString(e.TargetPort))
-	return coreac.Service(e.WorkloadName, e.Namespace).
+	return coreac.Service(e.ServiceName(), e.Namespace).
 		WithLabels(labels).
 		WithSpec(coreac.ServiceSpec().
 			WithType(corev1.ServiceTypeClusterIP).
@@ -192,8 +196,12 @@ func (e Exposure) Validate() error {
 	if e.Reuse != "" {
 		return nil
 	}
-	if msgs := validation.IsDNS1035Label(e.WorkloadName); len(msgs) > 0 {
-		return &InvalidError{"WORKLOAD", e.WorkloadName, "no Service can have its name: " + msgs[0]}
+	if msgs := validation.IsDNS1035Label(e.ServiceName()); len(msgs) > 0 {
+		name := "its name"
+		if e.Service != "" {
+			name = "the name " + e.Service
+		}
+		return &InvalidError{"WORKLOAD", e.WorkloadName, "no Service can have " + name + ": " + msgs[0]}
 	}
 	return nil
 }

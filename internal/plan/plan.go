@@ -131,12 +131,20 @@ func Build(steps []Step) (Plan, error) {
 			return Plan{}, &ConflictError{
 				ID:     c.ID,
 				Reason: "it exists and was not made by grpcmesh; it differs in " + Paths(beyondOwnMarks(c.Diff)),
-				Hint:   "Nothing was written. Delete or rename that object, or expose under other names.",
+				Hint:   WayPast(c.ID),
 			}
 		}
 		p.Changes = append(p.Changes, c)
 	}
 	return p, nil
+}
+
+// WayPast is what can be done about another's object that holds the name of one
+// to be made.
+func WayPast(id manifest.ID) string {
+	return fmt.Sprintf("Nothing was written. See whose it is: kubectl -n %s get %s %s -o yaml\n"+
+		"If no one needs it, delete it; else give it another name, or change it to what is wanted: then it is used as it is.",
+		id.Namespace, strings.ToLower(id.Kind), id.Name)
 }
 
 // beyondOwnMarks leaves out the differences that only say who made the object,
