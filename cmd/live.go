@@ -59,7 +59,7 @@ func stamps(proof string) map[string]string {
 // write.
 func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, error) {
 	start := time.Now()
-	err := x.cluster.WaitRolledOut(ctx, x.workload, func(s string) { x.o.say("waiting    %s: %s", x.workload, s) })
+	err := x.cluster.WaitRolledOut(ctx, x.workload, x.waiting)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 		},
 		ask: l.rounds,
 	}
-	count, err := gateway.await(ctx)
+	count, err := x.awaitReplicas(ctx, gateway)
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -94,20 +92,32 @@ func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
 }
 
 // WaitRolledOut returns when every pod of the workload is of its newest
-// revision and ready. progress is told each new state in words. Where the
-// context's deadline passes first, or the rollout fails, it is a
-// *NotReadyError with the reason that the pods give. A user who may read the
-// workload but not watch it has it read time and again instead.
+// revision and ready. progress is told each new state in words, and what holds
+// the pods up as soon as it is seen. Where the context's deadline passes first,
+// the rollout fails, or a pod is stuck as Beside says, it is a *NotReadyError
+// with the reason that the pods give. A user who may read the workload but not
+// watch it has it read time and again instead.
 func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, progress func(string)) error {
-	r := &rollout{kind: w.Kind, progress: progress}
-	err := c.watch(ctx, w, r)
-	if apierrors.IsForbidden(err) {
-		err = c.poll(ctx, w, r)
+	var telling sync.Mutex
+	tell := func(words string) {
+		telling.Lock()
+		defer telling.Unlock()
+		progress(words)
 	}
+	r := &rollout{kind: w.Kind, progress: tell}
+	err := c.Beside(ctx, w, tell, func(ctx context.Context) error {
+		err := c.watch(ctx, w, r)
+		if apierrors.IsForbidden(err) {
+			err = c.poll(ctx, w, r)
+		}
+		return err
+	})
 	switch {
 	case r.deleted:
 		return &NotReadyError{Subject: w.String(), Cause: "it was deleted"}
 	case r.failed:
+		return c.notReady(ctx, w, r.last)
+	case errors.Is(err, errStuck):
 		return c.notReady(ctx, w, r.last)
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		return c.notReady(ctx, w, r.last)
@@ -214,65 +224,4 @@ func compute(kind string, obj runtime.Object) (*status.Result, error) {
 	u.SetAPIVersion("apps/v1") // a typed list item carries neither
 	u.SetKind(kind)
 	return status.Compute(u)
-}
-
-// notReady adds to the rollout's own words what the pods say. The wait's
-// context is over by then, so it asks under a short one of its own.
-func (c *Cluster) notReady(ctx context.Context, w Workload, message string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	causes := []string{}
-	if message != "" {
-		causes = append(causes, message)
-	}
-	if pods, err := c.NewestPods(ctx, w); err == nil {
-		for i := range pods {
-			if why := podTrouble(&pods[i]); why != "" {
-				causes = append(causes, "pod "+pods[i].Name+": "+why)
-				break
-			}
-		}
-		if len(pods) == 0 && w.Replicas > 0 {
-			causes = append(causes, c.failedCreate(ctx, w))
-		}
-	}
-	return &NotReadyError{
-		Subject: w.String(),
-		Cause:   strings.Join(slices.DeleteFunc(causes, func(s string) bool { return s == "" }), "; "),
-		Hint:    fmt.Sprintf("Look at: kubectl -n %s describe pods -l %s", w.Namespace, metav1.FormatLabelSelector(w.Selector)),
-	}
-}
-
-// podTrouble is why a pod is not running, in the kubelet's or the scheduler's
-// words, or "".
-func podTrouble(p *corev1.Pod) string {
-	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		if s.State.Waiting != nil && s.State.Waiting.Reason != "PodInitializing" && s.State.Waiting.Reason != "ContainerCreating" {
-			return fmt.Sprintf("container %s: %s %s", s.Name, s.State.Waiting.Reason, s.State.Waiting.Message)
-		}
-	}
-	for _, cond := range p.Status.Conditions {
-		if cond.Type == corev1.PodScheduled && cond.Status == corev1.ConditionFalse {
-			return cond.Reason + ": " + cond.Message
-		}
-	}
-	if !Ready(p) {
-		return "not ready"
-	}
-	return ""
-}
-
-// failedCreate is why the newest ReplicaSet makes no pods, by its own event.
-func (c *Cluster) failedCreate(ctx context.Context, w Workload) string {
-	events, err := c.Core.CoreV1().Events(w.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
-	if err != nil {
-		return ""
-	}
-	message := ""
-	for _, e := range events.Items {
-		if strings.HasPrefix(e.InvolvedObject.Name, w.Name) {
-			message = e.Message
-		}
-	}
-	return message
 }

@@ -1,0 +1,38 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+
+	"grpcmesh/internal/k8s"
+)
+
+// awaitReplicas waits for the gateway's replicas, and looks at the workload's
+// pods meanwhile: one that crashes may have counted as rolled out before, and is
+// then why no call comes through.
+func (x *exposer) awaitReplicas(ctx context.Context, gateway replicas) (int, error) {
+	count := 0
+	err := x.cluster.Beside(ctx, x.workload, x.waiting, func(ctx context.Context) (err error) {
+		count, err = gateway.await(ctx)
+		return err
+	})
+	if err == nil {
+		return count, nil
+	}
+	return 0, because(err, x.cluster.Trouble(ctx, x.workload), x.workload)
+}
+
+// because puts what the pods suffer from before what did not come about for it.
+func because(err, trouble error, w k8s.Workload) error {
+	switch {
+	case k8s.Stuck(err) && trouble != nil:
+		return trouble
+	case k8s.Stuck(err):
+		return &k8s.NotReadyError{Subject: w.String(), Cause: "its pods crash again and again", Hint: "See why: kubectl -n " + w.Namespace + " get pods"}
+	case trouble != nil && errors.As(err, new(*k8s.NotReadyError)):
+		return errors.Join(trouble, err)
+	}
+	return err
+}
+
+func (x *exposer) waiting(words string) { x.o.say("waiting    %s: %s", x.workload, words) }

@@ -1,0 +1,114 @@
+package k8s
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+func crashing(restarts int32) corev1.Pod {
+	ended := &corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error"}
+	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "bad-1", Namespace: "test", UID: "p", Labels: map[string]string{"app": "bad", appsv1.ControllerRevisionHashLabelKey: "bad-r"}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{Name: "app", RestartCount: restarts,
+			State:                corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 10s"}},
+			LastTerminationState: corev1.ContainerState{Terminated: ended}}}}}
+}
+
+// TestSightings: a trouble is told once, when it appears, and one that lasts
+// ends the wait; a pod that became ready begins anew.
+func TestSightings(t *testing.T) {
+	t.Parallel()
+	s := sightings{told: map[string]bool{}, since: map[types.UID]time.Time{}}
+	start := time.Now()
+	at := func(seconds int, p corev1.Pod) ([]string, bool) {
+		return s.look([]corev1.Pod{p}, start.Add(time.Duration(seconds)*time.Second))
+	}
+	ended := crashing(0)
+	ended.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}}
+	ready := crashing(1)
+	ready.Status.ContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	ready.Status.ContainerStatuses[0].Ready = true
+	for _, step := range []struct {
+		at    int
+		pod   corev1.Pod
+		news  string
+		stuck bool
+	}{
+		{0, ended, "pod bad-1: container app: ended with exit code 137 (OOMKilled)", false},
+		{2, crashing(1), "pod bad-1: container app: CrashLoopBackOff back-off 10s; it ended with exit code 3 (Error)", false},
+		{4, ended, "", false},
+		{20, crashing(2), "", false},
+		{21, ready, "", false},
+		{23, crashing(3), "", false},
+		{42, crashing(3), "", false},
+		{43, crashing(3), "", true},
+	} {
+		news, stuck := at(step.at, step.pod)
+		if got := strings.Join(news, "|"); got != step.news || stuck != step.stuck {
+			t.Errorf("at %d s: %q, stuck %v; want %q, %v", step.at, got, stuck, step.news, step.stuck)
+		}
+	}
+}
+
+// TestBesideStuck: a pod that is stuck ends the wait before its deadline, and
+// the pod's trouble comes first; a wait that ends well is left alone.
+func TestBesideStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := Workload{Kind: "StatefulSet", Namespace: "test", Name: "bad", UID: "w", Replicas: 1,
+			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "bad"}}}
+		pod := crashing(4)
+		c := &Cluster{Core: fake.NewClientset(&pod, &appsv1.ControllerRevision{
+			ObjectMeta: metav1.ObjectMeta{Name: "bad-r", Namespace: "test", Labels: w.Selector.MatchLabels,
+				OwnerReferences: []metav1.OwnerReference{{UID: "w", Controller: new(true)}}}, Revision: 1})}
+		var told []string
+		start := time.Now()
+		err := c.Beside(t.Context(), w, func(s string) { told = append(told, s) }, func(ctx context.Context) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+		if took := time.Since(start); !Stuck(err) || took < stuckFor || took > 2*stuckFor {
+			t.Errorf("%v after %s", err, took)
+		}
+		if len(told) != 1 || !strings.Contains(told[0], "CrashLoopBackOff") {
+			t.Errorf("told %q", told)
+		}
+		var not *NotReadyError
+		if err := c.notReady(t.Context(), w, "0 of 1 ready"); !errors.As(err, &not) || !strings.HasPrefix(not.Cause, "pod bad-1: container app: CrashLoopBackOff") ||
+			!strings.HasSuffix(not.Cause, "; 0 of 1 ready") || !strings.Contains(not.Hint, "logs bad-1 -c app --previous") {
+			t.Errorf("%v", err)
+		}
+		if err := c.Beside(t.Context(), w, func(string) {}, func(context.Context) error { return nil }); err != nil {
+			t.Errorf("a wait that ended well: %v", err)
+		}
+	})
+}
+
+// TestFailedCreate: the newest event of the workload's own controllers, and none
+// from before the wait.
+func TestFailedCreate(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	event := func(name string, of types.UID, at time.Time, message string) *corev1.Event {
+		return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "test"}, Reason: "FailedCreate", Message: message,
+			InvolvedObject: corev1.ObjectReference{UID: of, Name: "bad"}, LastTimestamp: metav1.NewTime(at)}
+	}
+	c := &Cluster{Core: fake.NewClientset(event("a", "w", now.Add(-time.Hour), "old"), event("b", "w", now.Add(-time.Minute), "newer"), event("c", "other", now, "another's"))}
+	w := Workload{Kind: "StatefulSet", Namespace: "test", Name: "bad", UID: "w"}
+	if got := c.failedCreate(t.Context(), w, time.Time{}); got != "newer" {
+		t.Errorf("%q, want the newest of its own", got)
+	}
+	if got := c.failedCreate(t.Context(), w, now); got != "" {
+		t.Errorf("%q from before the wait", got)
+	}
+}
