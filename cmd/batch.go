@@ -104,7 +104,7 @@ func (xs batch) carryOut(ctx context.Context) error {
 		wg.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
-			errs[i] = x.bringUp(ctx)
+			errs[i] = x.noted(x.bringUp(ctx))
 		})
 	}
 	wg.Wait()

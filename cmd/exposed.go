@@ -40,6 +40,14 @@ func (x *exposer) document(dryRun string) *report.Expose {
 	return doc
 }
 
+// noted puts into the report why the run was cut short, and gives it back.
+func (x *exposer) noted(err error) error {
+	if err != nil {
+		x.doc.Error = err.Error()
+	}
+	return err
+}
+
 // verifyCommand proves what this run exposes, by the address.
 func (x *exposer) verifyCommand(addr string) string {
 	args := []string{"--addr", addr}

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -128,5 +129,20 @@ func TestQuote(t *testing.T) {
 		if err != nil || string(out) != word {
 			t.Errorf("a shell reads %s as %q, %v", got, out, err)
 		}
+	}
+}
+
+// TestNoted: the report of a run that was cut short says why, and keeps what was
+// warned of on the way.
+func TestNoted(t *testing.T) {
+	x := exposing()
+	x.doc = x.document("none")
+	x.warn("look out")
+	if err := x.noted(nil); err != nil || x.doc.Error != "" {
+		t.Errorf("%v, %q; want nothing noted", err, x.doc.Error)
+	}
+	why := errors.New("the pods crash")
+	if err := x.noted(why); !errors.Is(err, why) || x.doc.Error != why.Error() || len(x.doc.Warnings) != 1 {
+		t.Errorf("%v, noted %q, warnings %q", err, x.doc.Error, x.doc.Warnings)
 	}
 }

@@ -61,9 +61,13 @@ func (x *exposer) rehearse(ctx context.Context, inj istio.Injection) (string, er
 	if complete && inj.Set == nil {
 		return "every pod has its sidecar", nil
 	}
-	notYet, err := x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj, !complete)
+	inPlace := x.pods > 0 && x.workload.InPlace()
+	notYet, err := x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj, !complete && !inPlace)
 	if err != nil {
 		return "", err
+	}
+	if notYet == istio.NoRoom && !complete {
+		x.warn("%s; the restart of %s makes room before it makes a pod, but what the sidecar requests must fit in too", notYet, x.workload)
 	}
 	if notYet != "" {
 		return "not rehearsed: " + notYet, nil

@@ -13,13 +13,16 @@ import (
 	"grpcmesh/internal/k8s"
 )
 
+// NoRoom is why no pod could be rehearsed where a quota forbids one more.
+const NoRoom = "the namespace's quota has no room for one more pod"
+
 // Rehearse asks the API server, by a dry run, to make one pod of the
 // workload's template as it will be made after the label is set: all admission
 // is passed through, the injector's, Pod Security's and quota's included, and
 // nothing is persisted. notYet is why it could not be asked, or "" where it
 // was: no injector can be reached that way before the namespace has its label,
-// or, where due says that no pod is to be made now, a quota has no room for one
-// more than there are. Any other refusal, or a pod that comes back without its
+// or, where due says that no pod is to be made beside those there are, a quota
+// has no room for one more (NoRoom). Any other refusal, or a pod that comes back without its
 // sidecar, is a *k8s.NotReadyError.
 func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Namespace, w k8s.Workload, inj Injection, due bool) (notYet string, err error) {
 	labels := maps.Clone(w.Template.Labels)
@@ -56,7 +59,7 @@ func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Na
 	case apierrors.IsUnauthorized(err) || forbiddenByRole(err) || ctx.Err() != nil:
 		return "", err
 	case !due && overQuota(err):
-		return "the namespace's quota has no room for one more pod", nil
+		return NoRoom, nil
 	}
 	return "", &k8s.NotReadyError{
 		Subject: w.String(),

@@ -245,6 +245,10 @@ func Choose(all []Workload, namespace, arg string) (Workload, error) {
 	return Workload{}, e
 }
 
+// InPlace says whether a restart takes each pod away before it makes the next,
+// as far as the strategy alone tells.
+func (w Workload) InPlace() bool { return w.Kind != "Deployment" || w.Recreate }
+
 // Gap is why a restart of the workload leaves no pod in service for a while, or
 // "": kubectl's own default strategy leaves none.
 func (w Workload) Gap() string {

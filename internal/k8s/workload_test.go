@@ -45,3 +45,22 @@ func TestHeld(t *testing.T) {
 		}
 	}
 }
+
+// TestInPlace: where a restart makes room before it makes a pod, a quota without
+// room for one more is no obstacle.
+func TestInPlace(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		workload Workload
+		want     bool
+	}{
+		{Workload{Kind: "Deployment"}, false},
+		{Workload{Kind: "Deployment", Recreate: true}, true},
+		{Workload{Kind: "StatefulSet"}, true},
+		{Workload{Kind: "DaemonSet"}, true},
+	} {
+		if got := c.workload.InPlace(); got != c.want {
+			t.Errorf("%+v: %v", c.workload, got)
+		}
+	}
+}

@@ -32,6 +32,7 @@ type Expose struct {
 	Forward    string     `json:"forward,omitempty"`   // without addresses: the command that leads a local port to the gateway
 	Verify     string     `json:"verify,omitempty"`    // the command to run next, beside Forward where there is one
 	Warnings   []string   `json:"warnings,omitempty"`
+	Error      string     `json:"error,omitempty"` // why it was cut short
 }
 
 // ExposeList is what a run found and did that was asked for several.
