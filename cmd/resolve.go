@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -202,18 +203,24 @@ func (x *exposer) plan(ctx context.Context, objs []manifest.Object) error {
 }
 
 // restart restarts the workload if its newest pods lack the sidecar, judged
-// anew now that the label is there.
-func (x *exposer) restart(ctx context.Context) (bool, error) {
-	if err := x.countSidecars(ctx); err != nil {
-		return false, err
+// anew now that the label is there. One that changed meanwhile is judged again: a
+// pod that crashes changes its workload's status all the time.
+func (x *exposer) restart(ctx context.Context) (restarted bool, err error) {
+	for range 5 {
+		if err := x.countSidecars(ctx); err != nil {
+			return false, err
+		}
+		if err := x.restartable(); err != nil {
+			return false, err
+		}
+		if x.lacking == 0 {
+			return false, nil
+		}
+		if err = x.cluster.Restart(ctx, x.workload, time.Now()); !errors.As(err, new(*plan.ConflictError)) {
+			return err == nil, err
+		}
 	}
-	if x.lacking == 0 {
-		return false, nil
-	}
-	if err := x.restartable(); err != nil {
-		return false, err
-	}
-	return true, x.cluster.Restart(ctx, x.workload, time.Now())
+	return false, err
 }
 
 func (x *exposer) restartChange() plan.Change {

@@ -112,7 +112,7 @@ func Stuck(err error) bool { return errors.Is(err, errStuck) }
 // ends. What can't be asked just now is asked again.
 func (c *Cluster) stuck(ctx context.Context, w Workload, tell func(string)) bool {
 	start := time.Now()
-	seen := sightings{told: map[string]bool{}, since: map[types.UID]time.Time{}}
+	seen := sightings{told: map[string]bool{}, since: map[types.UID]*spell{}}
 	for {
 		select {
 		case <-time.After(lookEvery):
@@ -138,9 +138,13 @@ func (c *Cluster) stuck(ctx context.Context, w Workload, tell func(string)) bool
 
 // sightings are what was seen of a workload's pods so far.
 type sightings struct {
-	told  map[string]bool         // what was told already
-	since map[types.UID]time.Time // when a pod was first seen stuck
+	told  map[string]bool      // what was told already
+	since map[types.UID]*spell // when a pod was seen stuck
 }
+
+// spell is a time of being stuck. A pod that crashes is, between its restarts,
+// running for a moment, and without a readiness probe even ready.
+type spell struct{ first, last time.Time }
 
 // look is what is new to tell of the pods, and whether one has been stuck for
 // too long. Of several pods in the same trouble one is told.
@@ -152,15 +156,16 @@ func (s sightings) look(pods []corev1.Pod, now time.Time) (news []string, stuck 
 			s.told[t.container+" "+cmp.Or(t.reason, t.message)] = true
 			news = append(news, "pod "+p.Name+": "+t.String())
 		}
-		first, known := s.since[p.UID]
-		switch {
-		case Ready(p):
-			delete(s.since, p.UID)
-		case ok && t.stuck() && !known:
-			s.since[p.UID] = now
-		case ok && t.stuck() && now.Sub(first) >= stuckFor:
-			stuck = true
+		if !ok || !t.stuck() {
+			continue
 		}
+		was := s.since[p.UID]
+		if was == nil || now.Sub(was.last) > stuckFor { // in between it ran
+			was = &spell{first: now}
+			s.since[p.UID] = was
+		}
+		was.last = now
+		stuck = stuck || now.Sub(was.first) >= stuckFor
 	}
 	return news, stuck
 }

@@ -24,10 +24,11 @@ func crashing(restarts int32) corev1.Pod {
 }
 
 // TestSightings: a trouble is told once, when it appears, and one that lasts
-// ends the wait; a pod that became ready begins anew.
+// ends the wait, also where the pod runs in between; one that ran for long begins
+// anew.
 func TestSightings(t *testing.T) {
 	t.Parallel()
-	s := sightings{told: map[string]bool{}, since: map[types.UID]time.Time{}}
+	s := sightings{told: map[string]bool{}, since: map[types.UID]*spell{}}
 	start := time.Now()
 	at := func(seconds int, p corev1.Pod) ([]string, bool) {
 		return s.look([]corev1.Pod{p}, start.Add(time.Duration(seconds)*time.Second))
@@ -49,9 +50,10 @@ func TestSightings(t *testing.T) {
 		{4, ended, "", false},
 		{20, crashing(2), "", false},
 		{21, ready, "", false},
-		{23, crashing(3), "", false},
-		{42, crashing(3), "", false},
-		{43, crashing(3), "", true},
+		{41, crashing(3), "", false},
+		{59, crashing(3), "", false},
+		{60, ready, "", false},
+		{62, crashing(4), "", true},
 	} {
 		news, stuck := at(step.at, step.pod)
 		if got := strings.Join(news, "|"); got != step.news || stuck != step.stuck {
