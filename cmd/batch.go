@@ -95,6 +95,9 @@ func (xs batch) plan(ctx context.Context) error {
 // several at a time. What fails for one stops no other.
 func (xs batch) carryOut(ctx context.Context) error {
 	if err := xs.write(ctx); err != nil {
+		for _, x := range xs {
+			_ = x.noted(err)
+		}
 		return err
 	}
 	errs := make([]error, len(xs))

@@ -91,7 +91,7 @@ func (xs batch) write(ctx context.Context) error {
 		}
 		planned = false
 		for _, x := range xs {
-			if err := x.noted(k8s.Carry(ctx, x.appliers, x.planned, x.note)); err != nil {
+			if err := k8s.Carry(ctx, x.appliers, x.planned, x.note); err != nil {
 				return err
 			}
 		}

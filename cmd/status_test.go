@@ -42,8 +42,8 @@ func TestExposureLeadsTo(t *testing.T) {
 		{"another namespace", "srv.shop.svc.cluster.local", 0, view{namespace: []string{"test", "shop"}, services: []corev1.Service{service("shop", app)}, workloads: []k8s.Workload{deployment}, pods: []corev1.Pod{pod("shop", "True"), pod("test", "True")}}, "shop/srv", 1, ""},
 		{"another, of all", "srv.shop.svc.cluster.local", 0, view{namespace: []string{""}, services: []corev1.Service{service("shop", app)}, pods: []corev1.Pod{pod("shop", "False")}}, "shop/srv", 1, "no pod is ready"},
 		{"another, not read", "srv.shop.svc.cluster.local", 0, view{namespace: []string{"test"}}, "shop/srv", 0, ""},
-		{"missing in another", "srv.shop.svc", 0, view{namespace: []string{"test", "shop"}}, "shop/srv", 0, "it leads to Service shop/srv, which does not exist"},
-		{"perhaps a ServiceEntry's", "srv.com", 0, view{namespace: []string{"test", "com"}}, "com/srv", 0, ""},
+		{"missing in another", "srv.shop.svc.cluster.local", 0, view{namespace: []string{"test", "shop"}}, "shop/srv", 0, "it leads to Service shop/srv, which does not exist"},
+		{"half a name", "srv.shop", 0, view{namespace: []string{"test", "shop"}}, "srv.shop", 0, "it leads to srv.shop, which Istio takes for no Service: one of another namespace is written NAME.NAMESPACE.svc.cluster.local"},
 	} {
 		vs := &clientnet.VirtualService{ObjectMeta: metav1.ObjectMeta{Namespace: "test", Name: "srv"}}
 		dest := &networking.Destination{Host: tc.host}

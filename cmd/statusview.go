@@ -87,7 +87,7 @@ func (w *view) elsewhere(namespace string) []string {
 		for _, rule := range vs.Spec.Http {
 			destinations, err := istio.Destinations(rule, vs.Namespace)
 			for _, d := range destinations {
-				if err == nil && !w.knows(d.Namespace) {
+				if err == nil && d.Namespace != "" && !w.knows(d.Namespace) {
 					others = append(others, d.Namespace)
 				}
 			}
@@ -111,6 +111,13 @@ type led struct {
 // only the name is told.
 func (l *led) to(d istio.Destination, certain bool) {
 	e, name := l.exposure, d.Service
+	if d.Namespace == "" { // a ServiceEntry's at best
+		if !slices.Contains(e.Services, name) {
+			e.Services, l.uncounted = append(e.Services, name), l.uncounted+1
+			l.problem("it leads to %s, which Istio takes for no Service: one of another namespace is written NAME.NAMESPACE.svc.cluster.local", name)
+		}
+		return
+	}
 	if d.Namespace != e.Namespace {
 		name = d.Namespace + "/" + name
 	}
