@@ -156,10 +156,11 @@ func (s sightings) look(pods []corev1.Pod, now time.Time) (news []string, stuck 
 			s.told[t.container+" "+cmp.Or(t.reason, t.message)] = true
 			news = append(news, "pod "+p.Name+": "+t.String())
 		}
-		if !ok || !t.stuck() {
+		was := s.since[p.UID]
+		crashed := was != nil && t.container != "" && t.reason == "" // the kubelet is late to call it a loop
+		if !ok || !t.stuck() && !crashed {
 			continue
 		}
-		was := s.since[p.UID]
 		if was == nil || now.Sub(was.last) > stuckFor { // in between it ran
 			was = &spell{first: now}
 			s.since[p.UID] = was

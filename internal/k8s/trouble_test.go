@@ -53,7 +53,7 @@ func TestSightings(t *testing.T) {
 		{41, crashing(3), "", false},
 		{59, crashing(3), "", false},
 		{60, ready, "", false},
-		{62, crashing(4), "", true},
+		{62, ended, "", true},
 	} {
 		news, stuck := at(step.at, step.pod)
 		if got := strings.Join(news, "|"); got != step.news || stuck != step.stuck {
