@@ -74,7 +74,7 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 	if u.stays = u.conflict(p.Changes, virtualServices); u.stays != nil {
 		// All that it leans on stays as well, or its calls would lead nowhere.
 		p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return c.Action != plan.Keep })
-		return p, nil
+		return p, nil //nolint:nilerr // a kept object ends the run after its plan was told
 	}
 	gateway, err := u.gateway(ctx, routes, goes(p, name))
 	if err != nil {

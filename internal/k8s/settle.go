@@ -32,7 +32,7 @@ func Settle(ctx context.Context, told func(error), try func(context.Context) err
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
+		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)): //nolint:gosec // only to keep two runs out of step
 		}
 	}
 }

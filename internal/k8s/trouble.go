@@ -187,7 +187,7 @@ func (c *Cluster) Trouble(ctx context.Context, w Workload) error {
 	defer cancel()
 	pods, err := c.NewestPods(ctx, w)
 	if err != nil {
-		return nil //nolint:nilerr // it only adds to an error that there is
+		return nil // it only adds to an error that there is
 	}
 	if i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return podTrouble(&p) != "" }); i >= 0 {
 		return c.notReady(ctx, w, "")
