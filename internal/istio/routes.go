@@ -150,7 +150,7 @@ func (l Listener) samePort(o Listener) bool {
 func (r Routes) Serving(listeners []Listener, authority string) []Candidate {
 	var found []Candidate
 	for _, vs := range r.VirtualServices {
-		if c, ok := serves(vs, listeners, authority); ok {
+		if c, ok := r.serves(vs, listeners, authority); ok {
 			found = append(found, c)
 		}
 	}
@@ -161,10 +161,12 @@ func (r Routes) Serving(listeners []Listener, authority string) []Candidate {
 	return slices.DeleteFunc(found, func(c Candidate) bool { return specificity(c.Host) < best })
 }
 
-func serves(vs *clientnet.VirtualService, listeners []Listener, authority string) (Candidate, bool) {
+// serves says by which virtual host, if any, a VirtualService takes the name.
+// Where all its rules are for other gateways, Istio makes none for it.
+func (r Routes) serves(vs *clientnet.VirtualService, listeners []Listener, authority string) (Candidate, bool) {
 	var best Candidate
 	for _, l := range listeners {
-		if !Bound(vs, l.Gateway) {
+		if !Bound(vs, l.Gateway) || len(vs.Spec.Http) > 0 && len(r.of(Candidate{VirtualService: vs, Listener: l})) == 0 {
 			continue
 		}
 		for _, host := range claims(l, vs.Namespace, vs.Spec.Hosts) {

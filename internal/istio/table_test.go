@@ -167,3 +167,13 @@ func TestLead(t *testing.T) {
 		t.Errorf("of those meant: rule %d (%v), want 1", got.Number, ok)
 	}
 }
+
+// TestServingHere: who has no rule for the gateway does not serve its host
+// there, however specific that is.
+func TestServingHere(t *testing.T) {
+	wild := service(t, "test", "wild", "spec: {hosts: ['*.example.com'], gateways: [edge/grpc], http: ["+to("b", "")+"]}")
+	elsewhere := service(t, "test", "elsewhere", rules(to("a", "{gateways: [edge/web]}")))
+	if got := tableOf(t, wild, elsewhere).hosts(); got != "b" {
+		t.Errorf("a.example.com is taken by %s, want b", got)
+	}
+}
