@@ -189,12 +189,3 @@ func specificity(host string) int {
 	}
 	return 1000 + len(host)
 }
-
-// VirtualService reads one VirtualService.
-func (m *Mesh) VirtualService(ctx context.Context, namespace, name string) (*clientnet.VirtualService, error) {
-	vs, err := m.client.NetworkingV1alpha3().VirtualServices(namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("reading VirtualService %s/%s: %w", namespace, name, err)
-	}
-	return vs, nil
-}
