@@ -94,10 +94,10 @@ func setup(env *testscript.Env) error {
 }
 
 func refuse(status metav1.Status) http.HandlerFunc {
+	status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(int(status.Code))
-		status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
 		_ = json.NewEncoder(w).Encode(status)
 	}
 }
