@@ -48,6 +48,8 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	if gw := routes.Gateway(x.exposure.Namespace, manifest.GatewayName); gw != nil {
 		x.again.gateway = gw.ResourceVersion
 	}
+	x.again.saw(manifest.ID{Kind: "VirtualService", Namespace: x.exposure.Namespace, Name: x.exposure.WorkloadName},
+		routes.Version(x.exposure.Namespace, x.exposure.WorkloadName))
 	for _, b := range x.before {
 		routes = routes.With(b.exposure.Objects())
 	}

@@ -13,7 +13,7 @@ import (
 // replanning is what a run keeps in mind to plan again.
 type replanning struct {
 	gateway string                 // version of the namespace's Gateway that the routes were read with; "": none
-	first   map[manifest.ID]string // version of each object when it was first planned; "": none
+	first   map[manifest.ID]string // version of each object when it was first looked at; "": none
 	noted   map[manifest.ID]bool   // told of already
 	wrote   map[manifest.ID]bool
 }
@@ -44,6 +44,13 @@ func (r *replanning) unmoved(p plan.Plan) error {
 		}
 	}
 	return nil
+}
+
+// saw keeps the version that an object had when this run first looked.
+func (r *replanning) saw(id manifest.ID, version string) {
+	if _, before := r.first[id]; !before {
+		r.first[id] = version
+	}
 }
 
 // note tells of a change, once: that it is unchanged when it is looked at

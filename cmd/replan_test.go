@@ -47,3 +47,21 @@ func TestUnmoved(t *testing.T) {
 		}
 	}
 }
+
+// TestUnmovedSinceFirstSeen: another run's route that came between this run's
+// look at the routes and its first plan is that run's wish, too.
+func TestUnmovedSinceFirstSeen(t *testing.T) {
+	id := manifest.ID{Kind: "VirtualService", Namespace: "test", Name: "server"}
+	p := plan.Plan{Changes: []plan.Change{{ID: id, Action: plan.Update, ResourceVersion: "8"}}}
+	r := newReplanning()
+	r.saw(id, "")
+	r.saw(id, "8") // a later look changes nothing
+	if err := r.unmoved(p); !errors.As(err, new(*plan.ConflictError)) {
+		t.Errorf("%v; want a conflict", err)
+	}
+	r = newReplanning()
+	r.saw(id, "8")
+	if err := r.unmoved(p); err != nil {
+		t.Errorf("as it was seen: %v", err)
+	}
+}

@@ -25,6 +25,16 @@ func (r Routes) Gateway(namespace, name string) *clientnet.Gateway {
 	return nil
 }
 
+// Version is the resource version of the VirtualService of that name, or "".
+func (r Routes) Version(namespace, name string) string {
+	for _, vs := range r.VirtualServices {
+		if vs.Namespace == namespace && vs.Name == name {
+			return vs.ResourceVersion
+		}
+	}
+	return ""
+}
+
 // Own are the VirtualServices of a namespace that are labelled as grpcmesh's.
 func (r Routes) Own(namespace string) ([]plan.State, error) {
 	var found []plan.State
