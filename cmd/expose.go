@@ -133,11 +133,7 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	if o.dryRun == "client" {
 		return o.render(intents)
 	}
-	cluster, err := o.flags.Connect(userAgent())
-	if err != nil {
-		return err
-	}
-	mesh, err := istio.New(cluster.Config, cluster.Core)
+	cluster, mesh, err := connect(o.flags)
 	if err != nil {
 		return err
 	}
@@ -246,6 +242,22 @@ func (o *exposeOptions) consent(ctx context.Context, x *exposer) error {
 		return nil
 	}
 	return confirm(ctx, o.IO, x.workload, x.gap(), o.timeout)
+}
+
+// connect makes the clients of the cluster and its mesh that the flags name; it
+// opens no connection.
+func connect(flags *k8s.Flags) (*k8s.Cluster, *istio.Mesh, error) {
+	cluster, err := flags.Connect(userAgent())
+	if err != nil {
+		return nil, nil, err
+	}
+	mesh, err := istio.New(cluster.Config, cluster.Core)
+	return cluster, mesh, err
+}
+
+// appliersOf are the Appliers of all the kinds that grpcmesh writes.
+func appliersOf(cluster *k8s.Cluster, mesh *istio.Mesh) k8s.Appliers {
+	return k8s.Appliers{"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh}
 }
 
 func userAgent() string { return "grpcmesh/" + strings.ReplaceAll(version(), " ", "+") }

@@ -49,9 +49,7 @@ type exposer struct {
 }
 
 func newExposer(o *exposeOptions, cluster *k8s.Cluster, mesh *istio.Mesh, intent manifest.Intent, before batch) *exposer {
-	return &exposer{o: o, intent: intent, before: before, again: newReplanning(), cluster: cluster, mesh: mesh, appliers: k8s.Appliers{
-		"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh,
-	}}
+	return &exposer{o: o, intent: intent, before: before, again: newReplanning(), cluster: cluster, mesh: mesh, appliers: appliersOf(cluster, mesh)}
 }
 
 // resolve answers every question that the Intent leaves open, from the cluster,

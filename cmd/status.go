@@ -58,11 +58,7 @@ func (o *statusOptions) run(ctx context.Context) error {
 	} else if err := (manifest.Intent{Namespace: namespace, Port: manifest.DefaultPort, Host: "*"}).Validate(); err != nil {
 		return err
 	}
-	cluster, err := o.flags.Connect(userAgent())
-	if err != nil {
-		return err
-	}
-	mesh, err := istio.New(cluster.Config, cluster.Core)
+	cluster, mesh, err := connect(o.flags)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/report"
@@ -82,19 +81,13 @@ func (o *unexposeOptions) run(ctx context.Context) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	cluster, err := o.flags.Connect(userAgent())
-	if err != nil {
-		return err
-	}
-	mesh, err := istio.New(cluster.Config, cluster.Core)
+	cluster, mesh, err := connect(o.flags)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	u := &undoer{o: o, cluster: cluster, mesh: mesh, namespace: o.flags.Namespace(), appliers: k8s.Appliers{
-		"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh,
-	}}
+	u := &undoer{o: o, cluster: cluster, mesh: mesh, namespace: o.flags.Namespace(), appliers: appliersOf(cluster, mesh)}
 	u.doc = &report.Unexpose{APIVersion: report.APIVersion, Kind: "UnexposeReport", Namespace: u.namespace, Changes: []report.Change{}}
 	if o.dryRun != "none" {
 		u.doc.DryRun = o.dryRun

@@ -19,7 +19,6 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"grpcmesh/internal/check"
-	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/probe"
@@ -212,15 +211,11 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	cluster, err := o.flags.Connect(userAgent())
+	cluster, mesh, err := connect(o.flags)
 	var none *k8s.NoConfigError
 	if errors.As(err, &none) && !none.Asked {
 		return o.withoutCluster(ctx, err)
 	}
-	if err != nil {
-		return err
-	}
-	mesh, err := istio.New(cluster.Config, cluster.Core)
 	if err != nil {
 		return err
 	}
