@@ -162,6 +162,7 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	if o.dryRun == "server" {
 		return o.foresee(xs)
 	}
+	xs.sweep(ctx)
 	if err := xs.carryOut(ctx); err != nil {
 		return o.cutShort(ctx, xs, err)
 	}

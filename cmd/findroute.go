@@ -44,6 +44,7 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.routes = routes
 	x.again.gateway = ""
 	if gw := routes.Gateway(x.exposure.Namespace, manifest.GatewayName); gw != nil {
 		x.again.gateway = gw.ResourceVersion
@@ -57,6 +58,9 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	have, foreign, err := routes.OwnGateway(e.Namespace, x.ingress)
 	if err != nil {
 		return err
+	}
+	if !foreign {
+		have = routes.Without(have, *e)
 	}
 	e.Servers = have
 	covered := istio.Covers(have, e.Namespace, x.open.Port, e.Host)

@@ -40,7 +40,8 @@ type exposer struct {
 	ingress   istio.Ingress
 	open      istio.IngressPort
 	node      string // address of a node, where the gateway is reached by its node port; or empty
-	shared    bool   // other VirtualServices serve the host too
+	routes    istio.Routes
+	shared    bool // other VirtualServices serve the host too
 	exposure  manifest.Exposure
 	warnings  []string
 	planned   plan.Plan

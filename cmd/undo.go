@@ -24,6 +24,7 @@ type undoer struct {
 	appliers  k8s.Appliers
 	namespace string
 	workloads []k8s.Workload
+	routes    istio.Routes
 	last      bool                // no other exposure is left in the namespace
 	stays     *plan.ConflictError // the exposure's VirtualService is kept; nil: it goes
 	leaving   *leaving            // whose sidecars are to go; nil: none, or not asked for
@@ -57,6 +58,7 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	u.routes = routes
 	virtualServices, err := routes.Own(u.namespace)
 	if err != nil {
 		return plan.Plan{}, err

@@ -111,6 +111,7 @@ func (o *unexposeOptions) run(ctx context.Context) error {
 		}
 		return o.print(u.doc)
 	}
+	sweep(ctx, u.mesh, u.routes, u.namespace, o.say, u.warn)
 	if err := k8s.Carry(ctx, u.appliers, p, u.change); err != nil {
 		return u.cutShort(ctx, err)
 	}

@@ -103,15 +103,8 @@ func (m *Mesh) AddProbe(ctx context.Context, spec ProbeSpec) error {
 	if err != nil {
 		return fmt.Errorf("looking for probe routes left behind: %w", err)
 	}
-	for _, vs := range list.Items {
-		if !expired(vs, made.CreationTimestamp.Time) {
-			continue
-		}
-		if err := m.remove(ctx, ProbeRoute{vs.Namespace, vs.Name}); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = m.sweep(ctx, list.Items, made.CreationTimestamp.Time)
+	return err
 }
 
 // RemoveProbe deletes the probe route; one that is gone already is fine.

@@ -13,10 +13,11 @@ import (
 )
 
 // Routes are the Gateways and VirtualServices of a cluster, grpcmesh's probe
-// routes left out.
+// routes apart.
 type Routes struct {
 	Gateways        []*clientnet.Gateway
 	VirtualServices []*clientnet.VirtualService
+	Probes          []*clientnet.VirtualService
 }
 
 // Routes reads the routing of the whole cluster: a Gateway may be used from any
@@ -27,11 +28,19 @@ func (m *Mesh) Routes(ctx context.Context) (Routes, error) {
 	if err != nil {
 		return Routes{}, fmt.Errorf("listing Gateways in all namespaces: %w", err)
 	}
-	vss, err := api.VirtualServices(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: "!" + probeLabel})
+	vss, err := api.VirtualServices(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return Routes{}, fmt.Errorf("listing VirtualServices in all namespaces: %w", err)
 	}
-	return Routes{gws.Items, vss.Items}, nil
+	r := Routes{Gateways: gws.Items}
+	for _, vs := range vss.Items {
+		if _, probe := vs.Labels[probeLabel]; probe {
+			r.Probes = append(r.Probes, vs)
+		} else {
+			r.VirtualServices = append(r.VirtualServices, vs)
+		}
+	}
+	return r, nil
 }
 
 // Listener is a Gateway's server on one port of an ingress gateway.
