@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/probe"
@@ -89,10 +90,11 @@ func declares(declared []k8s.PortFound) string {
 // unaskable is the refusal where no pod can be asked, with the ports that
 // something speaks for.
 func unaskable(w k8s.Workload, declared, led []k8s.PortFound) error {
-	e := &manifest.TargetError{
+	e := &manifest.TargetError{Code: finding.NoPort,
 		What: w.String() + " " + strings.TrimPrefix(declares(declared), "it ") + ", and it has no ready pod that could be asked",
 		Hint: "Say which port the app listens on: --target-port"}
 	if len(declared) > 0 {
+		e.Code = finding.WhichPort
 		e.Candidates = k8s.PortFlags(declared)
 		return e
 	}
@@ -168,7 +170,7 @@ func (x *exposer) judgePort(pod string, answer k8s.Answer) error {
 	case k8s.SpokeOther:
 		cause += "what answers there speaks no HTTP/2 in plaintext (HTTP/1, TLS or something else)"
 	}
-	return &k8s.NotReadyError{Subject: x.workload.String(), Cause: cause,
+	return &k8s.NotReadyError{Code: finding.NotGRPC, Namespace: x.workload.Namespace, Subject: x.workload.String(), Cause: cause,
 		Hint: fmt.Sprintf("Nothing was written. Name the port that the app speaks gRPC on: --target-port; or see whether the app is up: kubectl -n %s logs %s", x.workload.Namespace, pod)}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -72,7 +73,7 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 	if err != nil || len(more) == 0 {
 		return err
 	}
-	return &k8s.NotReadyError{Subject: x.workload.String(),
+	return &k8s.NotReadyError{Code: finding.SelectsOthers, Namespace: x.workload.Namespace, Subject: x.workload.String(),
 		Cause: fmt.Sprintf("a Service by its pods' labels (%s) would lead to %s too", istio.FormatSelector(x.exposure.Selector), strings.Join(more, " and ")),
 		Hint:  "Nothing was written. Give the pods of each a label that the others' lack, in spec.selector as well, or make a Service that takes this workload's alone."}
 }
@@ -105,14 +106,14 @@ type found struct {
 func (x *exposer) judge(f found) error {
 	svc, reused := f.svc, x.exposure.Reuse != ""
 	inTheWay := !reused && svc.Name == x.exposure.ServiceName()
-	conflict := func(reason, hint string) error {
-		return &plan.ConflictError{ID: manifest.ID{Kind: "Service", Namespace: svc.Namespace, Name: svc.Name},
+	conflict := func(code, reason, hint string) error {
+		return &plan.ConflictError{Code: code, ID: manifest.ID{Kind: "Service", Namespace: svc.Namespace, Name: svc.Name},
 			Reason: "it was not made by grpcmesh, and " + reason, Hint: "Nothing was written. " + hint}
 	}
 	leads := "leads to " + strings.Join(f.strangers, " and ") + " too"
 	switch {
 	case !k8s.GRPCPort(f.port) && inTheWay:
-		return conflict(fmt.Sprintf("Istio does not take its port %d for gRPC: %s", f.port.Port, protocolOf(f.port)),
+		return conflict(finding.PortProtocol, fmt.Sprintf("Istio does not take its port %d for gRPC: %s", f.port.Port, protocolOf(f.port)),
 			fmt.Sprintf("Set it yourself: kubectl -n %s patch service %s --type=json -p '[{\"op\":\"add\",\"path\":\"/spec/ports/%d/appProtocol\",\"value\":\"grpc\"}]'",
 				svc.Namespace, svc.Name, slices.IndexFunc(svc.Spec.Ports, func(q corev1.ServicePort) bool { return q.Port == f.port.Port })))
 	case !k8s.GRPCPort(f.port):
@@ -123,7 +124,7 @@ func (x *exposer) judge(f found) error {
 	case svc.Spec.ClusterIP == corev1.ClusterIPNone:
 		x.warn("Service %s is headless; the route leads to a Service of its own beside it, %s", svc.Name, x.exposure.ServiceName())
 	case inTheWay:
-		return conflict("it "+leads,
+		return conflict(finding.LeadsToOthers, "it "+leads,
 			fmt.Sprintf("Narrow its selector (now %s) to the pods of %s, or delete it and let grpcmesh make one.", istio.FormatSelector(svc.Spec.Selector), x.workload))
 	default:
 		x.warn("Service %s %s; the route leads to a Service of its own beside it", svc.Name, leads)

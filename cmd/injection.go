@@ -43,7 +43,7 @@ func (x *exposer) findInjection(ctx context.Context) error {
 func touched(all []k8s.Workload) []string {
 	var names []string
 	for _, w := range all {
-		if cause, _ := istio.PassesBy(w.Template); cause == "" {
+		if code, _, _ := istio.PassesBy(w.Template); code == "" {
 			names = append(names, w.String())
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -81,21 +82,21 @@ func (x *exposer) findNamespace(ctx context.Context) error {
 	name := x.intent.Namespace
 	ns, err := x.cluster.Core.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return &manifest.TargetError{What: "no namespace " + name + " in this cluster",
+		return &manifest.TargetError{Code: finding.NoNamespace, What: "no namespace " + name + " in this cluster",
 			Hint: "Name the one that the gRPC server runs in with -n."}
 	}
 	if err != nil {
 		return fmt.Errorf("reading namespace %s: %w", name, err)
 	}
 	if ns.Status.Phase == corev1.NamespaceTerminating {
-		return &k8s.NotReadyError{Subject: "namespace " + name, Cause: "it is being deleted", Hint: "Nothing was written."}
+		return &k8s.NotReadyError{Code: finding.Terminating, Subject: "namespace " + name, Cause: "it is being deleted", Hint: "Nothing was written."}
 	}
 	x.namespace = ns
 	if x.injectors, err = x.mesh.Injectors(ctx); err != nil {
 		return err
 	}
 	if istio.RunsMesh(x.injectors, name) {
-		return &k8s.NotReadyError{Subject: "namespace " + name,
+		return &k8s.NotReadyError{Code: finding.MeshsOwn, Subject: "namespace " + name,
 			Cause: "the mesh itself runs in it, and an injection label there would reach the mesh's own pods",
 			Hint:  "Nothing was written. Run the gRPC server in a namespace of its own, and name that one with -n."}
 	}
@@ -161,7 +162,7 @@ func (x *exposer) restartable() error {
 	none := x.pods == 0 && x.workload.Replicas > 0 // a paused Deployment makes no first pods either
 	switch {
 	case len(x.held) > 0:
-		return &k8s.NotReadyError{Subject: x.workload.String(),
+		return &k8s.NotReadyError{Code: finding.Partition, Namespace: x.workload.Namespace, Subject: x.workload.String(),
 			Cause: fmt.Sprintf("its spec.updateStrategy.rollingUpdate.partition is %d, so a restart leaves %s without the sidecar", x.workload.Partition, strings.Join(x.held, ", ")),
 			Hint: fmt.Sprintf("Nothing was written. Set the partition to 0 first: kubectl -n %s patch statefulset %s --type merge -p '{\"spec\":{\"updateStrategy\":{\"rollingUpdate\":{\"partition\":0}}}}'",
 				x.workload.Namespace, x.workload.Name)}

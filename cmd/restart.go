@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
 )
 
@@ -17,15 +18,15 @@ import (
 // would not replace. effect is what they then can't have happen to them, instead
 // what to do in place of a restart.
 func rollable(w k8s.Workload, effect, instead string) error {
-	refuse := func(cause, hint string) error {
-		return &k8s.NotReadyError{Subject: w.String(), Cause: cause, Hint: "Nothing was written. " + hint}
+	refuse := func(code, cause, hint string) error {
+		return &k8s.NotReadyError{Code: code, Namespace: w.Namespace, Subject: w.String(), Cause: cause, Hint: "Nothing was written. " + hint}
 	}
 	switch {
 	case w.Paused:
-		return refuse("its rollout is paused, so its pods can't "+effect,
+		return refuse(finding.Paused, "its rollout is paused, so its pods can't "+effect,
 			fmt.Sprintf("Resume it first: kubectl -n %s rollout resume deployment/%s", w.Namespace, w.Name))
 	case w.OnDelete:
-		return refuse("its update strategy is OnDelete, so a restart replaces no pod",
+		return refuse(finding.OnDelete, "its update strategy is OnDelete, so a restart replaces no pod",
 			instead+" and delete its pods yourself, or change the strategy.")
 	}
 	return nil
@@ -35,7 +36,7 @@ func rollable(w k8s.Workload, effect, instead string) error {
 // answer, --yes must have.
 func confirm(ctx context.Context, streams IO, w k8s.Workload, gap string, timeout time.Duration) error {
 	refuse := func(cause, hint string) error {
-		return &k8s.NotReadyError{Subject: w.String(), Cause: cause, Hint: "Nothing was written." + hint}
+		return &k8s.NotReadyError{Code: finding.Gap, Namespace: w.Namespace, Subject: w.String(), Cause: cause, Hint: "Nothing was written." + hint}
 	}
 	in, ok := streams.In.(interface{ Fd() uintptr })
 	if !ok || !term.IsTerminal(int(in.Fd())) {

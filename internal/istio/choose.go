@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 )
@@ -26,6 +27,7 @@ import (
 func ChooseIngress(all []Ingress, selector map[string]string, asked, servicePort int) (chosen Ingress, alike []Ingress, err error) {
 	if len(all) == 0 {
 		return Ingress{}, nil, &manifest.TargetError{
+			Code: finding.NoGateway,
 			What: "no ingress gateway in this cluster: no Service leads to pods that run the proxy as a router",
 			Hint: "Install one first, for instance with Istio's gateway chart."}
 	}
@@ -44,7 +46,7 @@ func ChooseIngress(all []Ingress, selector map[string]string, asked, servicePort
 		}
 	}
 	if len(gateways) != 1 {
-		e := &manifest.TargetError{What: fmt.Sprintf("%d ingress gateways fit; which one?", len(gateways))}
+		e := &manifest.TargetError{Code: finding.WhichGateway, What: fmt.Sprintf("%d ingress gateways fit; which one?", len(gateways))}
 		if len(gateways) == 0 {
 			e.What = "no ingress gateway has the labels " + labels.FormatLabels(selector) + "; there are"
 			gateways = byPods(all)
@@ -54,7 +56,7 @@ func ChooseIngress(all []Ingress, selector map[string]string, asked, servicePort
 	}
 	chosen, alike = best(gateways[0], asked, servicePort)
 	if chosen.Asleep {
-		return Ingress{}, nil, &k8s.NotReadyError{Subject: "gateway " + chosen.String(),
+		return Ingress{}, nil, &k8s.NotReadyError{Code: finding.Asleep, Subject: "gateway " + chosen.String(),
 			Cause: "it has no pods: it is scaled to 0, or they never started",
 			Hint: fmt.Sprintf("Nothing was written. Start pods with the labels %s; see: kubectl -n %s get deployments,daemonsets",
 				FormatSelector(chosen.Selector), chosen.Namespace)}

@@ -9,6 +9,7 @@ import (
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 )
@@ -101,18 +102,18 @@ func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
 	listeners, ours := r.afterwards(in, port, port, e)
 	for _, l := range listeners {
 		if p := l.Server.Port.Protocol; !carriesGRPC(p) {
-			return &plan.ConflictError{ID: idOf("Gateway", l.Gateway),
+			return &plan.ConflictError{Code: finding.PortHeld, ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it already holds port %d of gateway %s for the protocol %s", port, in, p),
 				Hint:   "Choose another port. " + in.ways()}
 		}
 		if host := meeting(ours, r.redirects(l)); host != "" {
-			return &plan.ConflictError{ID: idOf("Gateway", l.Gateway),
+			return &plan.ConflictError{Code: finding.Redirects, ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it redirects calls for host %q on port %d of gateway %s to HTTPS (tls.httpsRedirect)", host, port, in),
 				Hint:   "Expose under a host of its own (--host NAME), or on another port. " + in.ways()}
 		}
 		for _, c := range r.meets(l, ours, e) {
 			if rule := contested(c.VirtualService, e.MatchService); rule != "" {
-				return &plan.ConflictError{ID: idOf("VirtualService", c.VirtualService),
+				return &plan.ConflictError{Code: finding.RouteClash, ID: idOf("VirtualService", c.VirtualService),
 					Reason: fmt.Sprintf("it already serves %s for host %q on port %d of gateway %s", rule, c.Host, port, in),
 					Hint:   waysBeside(e)}
 			}
@@ -135,7 +136,7 @@ func (r Routes) clashElsewhere(in Ingress, port int, e manifest.Exposure) error 
 				if len(c.VirtualService.Spec.Http) == 0 || e.MatchService != "" && contested(c.VirtualService, e.MatchService) == "" && strings.EqualFold(c.Host, e.Host) {
 					continue
 				}
-				return &plan.ConflictError{ID: idOf("VirtualService", c.VirtualService),
+				return &plan.ConflictError{Code: finding.ClashBeside, ID: idOf("VirtualService", c.VirtualService),
 					Reason: fmt.Sprintf("it serves host %q on port %d of gateway %s, and a route for host %q would answer there too: a VirtualService serves every port of its Gateway",
 						c.Host, s.Port, in, e.Host),
 					Hint: fmt.Sprintf("Nothing was written. Expose under a host that does not take %q (--host NAME), or move %s to port %d first, where the narrower host goes first.",
@@ -229,7 +230,7 @@ func (r Routes) OwnGateway(namespace string, in Ingress) (servers []manifest.Ser
 			continue
 		}
 		if !selects(gw.Spec.Selector, in) {
-			return nil, false, &plan.ConflictError{ID: idOf("Gateway", gw),
+			return nil, false, &plan.ConflictError{Code: finding.OtherGateway, ID: idOf("Gateway", gw),
 				Reason: "it is for another gateway (" + FormatSelector(gw.Spec.Selector) + ")",
 				Hint:   "Nothing was written. Expose through that one: --gateway-selector " + FormatSelector(gw.Spec.Selector)}
 		}

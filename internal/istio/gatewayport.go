@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
 )
 
@@ -77,7 +78,11 @@ func ChoosePort(in Ingress, asked, servicePort int) (IngressPort, error) {
 	case 2:
 		causes = []string{fmt.Sprintf("its Service opens neither port %d nor port %d", closed[0], closed[1])}
 	}
-	return IngressPort{}, &k8s.NotReadyError{Subject: "gateway " + in.String(), Cause: strings.Join(causes, "; "),
+	code := finding.PortClosed
+	if len(closed) == 0 {
+		code = finding.PortBarred
+	}
+	return IngressPort{}, &k8s.NotReadyError{Code: code, Subject: "gateway " + in.String(), Cause: strings.Join(causes, "; "),
 		Hint: "Nothing was written. " + in.ways()}
 }
 

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
@@ -133,12 +134,6 @@ func revisionsIn(s *metav1.LabelSelector) []string {
 	return revs
 }
 
-// PassedBy says whether every injector leaves the namespace alone by its name,
-// whatever its labels: Istio's own list (inject.IgnoredNamespaces).
-func PassedBy(namespace string) bool {
-	return slices.Contains([]string{"kube-system", "kube-public", "kube-node-lease", "local-path-storage"}, namespace)
-}
-
 // RunsMesh says whether one of the injectors runs in the namespace: a label
 // there would reach the mesh's own pods.
 func RunsMesh(injectors []Injector, namespace string) bool {
@@ -162,18 +157,18 @@ type Injection struct {
 // and a workload that declines the sidecar are a *k8s.NotReadyError.
 func DecideInjection(injectors []Injector, ns *corev1.Namespace, workload string, template corev1.PodTemplateSpec, revision string) (Injection, error) {
 	if len(injectors) == 0 {
-		return Injection{}, &k8s.NotReadyError{Subject: "the mesh",
+		return Injection{}, &k8s.NotReadyError{Code: finding.NoInjector, Subject: "the mesh",
 			Cause: "this cluster has no sidecar injector (no webhook for istio-injection or istio.io/rev)",
 			Hint:  "Install Istio first, or choose another cluster with --context."}
 	}
-	if cause, hint := PassesBy(template); cause != "" {
-		return Injection{}, &k8s.NotReadyError{Subject: workload, Cause: cause, Hint: "Nothing was written. " + hint}
+	if code, cause, hint := PassesBy(template); code != "" {
+		return Injection{}, &k8s.NotReadyError{Code: code, Namespace: ns.Name, Subject: workload, Cause: cause, Hint: "Nothing was written. " + hint}
 	}
 	have, pod := ns.Labels, template.Labels
 	id := manifest.ID{Kind: "Namespace", Name: ns.Name}
 	if revs, ok := injects(injectors, have, pod); ok {
 		if revision != "" && !slices.Contains(revs, revision) {
-			return Injection{}, &plan.ConflictError{ID: id,
+			return Injection{}, &plan.ConflictError{Code: finding.OtherRevision, ID: id,
 				Reason: fmt.Sprintf("it is injected already, by %s, and --revision asks for %s", current(have, pod), revision),
 				Hint:   "Leave --revision out, or change the label of the namespace yourself."}
 		}
@@ -182,13 +177,17 @@ func DecideInjection(injectors []Injector, ns *corev1.Namespace, workload string
 	for _, key := range []string{injectionLabel, revisionLabel, dataplaneLabel} {
 		v, ok := have[key]
 		if ok && key == injectionLabel && v == "disabled" {
-			return Injection{}, &plan.ConflictError{ID: id,
+			return Injection{}, &plan.ConflictError{Code: finding.OptedOut, ID: id,
 				Reason: "it carries istio-injection=disabled, an opt-out: someone chose to keep its pods without sidecars, and a second label would not help",
 				Hint: fmt.Sprintf("Nothing was written. If it may join the mesh, take the label away, and run the same command again: kubectl label namespace %s %s-",
 					ns.Name, key)}
 		}
 		if ok {
-			return Injection{}, &plan.ConflictError{ID: id,
+			code := finding.Stale
+			if key == dataplaneLabel {
+				code = finding.Ambient
+			}
+			return Injection{}, &plan.ConflictError{Code: code, ID: id,
 				Reason: fmt.Sprintf("it carries %s=%s, which no live injector answers to, and a second label would not help", key, v),
 				Hint: fmt.Sprintf("Remove it if it is not meant: kubectl label namespace %s %s-\nLive revisions: %s",
 					ns.Name, key, strings.Join(allRevisions(injectors), ", "))}
@@ -221,8 +220,9 @@ func choose(injectors []Injector, ns *corev1.Namespace, pod map[string]string, r
 	if len(fit) == 1 {
 		return fit[0], nil
 	}
-	e := &manifest.TargetError{What: "the mesh has several revisions; which one is namespace " + ns.Name + " to follow?"}
+	e := &manifest.TargetError{Code: finding.WhichRevision, What: "the mesh has several revisions; which one is namespace " + ns.Name + " to follow?"}
 	if revision != "" {
+		e.Code = finding.NoRevision
 		e.What = "no live injector has the revision " + revision + "; there are"
 	}
 	for _, rev := range allRevisions(injectors) {
@@ -247,26 +247,6 @@ func injects(injectors []Injector, namespace, pod map[string]string) (revisions 
 		revisions = append(revisions, namespace[revisionLabel])
 	}
 	return revisions, ok
-}
-
-// PassesBy is why every injector leaves pods of the template alone, whatever the
-// namespace's labels, and what to do about it; or "".
-func PassesBy(t corev1.PodTemplateSpec) (cause, hint string) {
-	switch {
-	case declines(t):
-		return "its pod template says sidecar.istio.io/inject: \"false\", so no label of the namespace gives it a sidecar",
-			"Remove that label or annotation from the pod template."
-	case t.Spec.HostNetwork:
-		return "its pods use the host's network; the injector passes such pods by", "Set hostNetwork: false in the pod template."
-	}
-	return "", ""
-}
-
-func declines(t corev1.PodTemplateSpec) bool {
-	if v, ok := t.Labels[podInjectLabel]; ok { // the label beats the annotation
-		return v == "false"
-	}
-	return t.Annotations[podInjectLabel] == "false"
 }
 
 func current(namespace, pod map[string]string) string {

@@ -8,6 +8,7 @@ import (
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 )
@@ -29,7 +30,7 @@ func (r Routes) Overtaken(in Ingress, port int, e manifest.Exposure, call Call) 
 	if !taken.OK || taken.Unsure != "" || ownRoute(vs, e) {
 		return nil
 	}
-	return &plan.ConflictError{ID: idOf("VirtualService", vs),
+	return &plan.ConflictError{Code: finding.Overtaken, ID: idOf("VirtualService", vs),
 		Reason: fmt.Sprintf("calls to %s of host %q on port %d of gateway %s would be taken by %s, which stands before the route to be made",
 			call.Path, call.Authority, port, in, taken.Entry),
 		Hint: "Nothing was written. " + waysBeside(e)}

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
 )
 
@@ -52,19 +53,25 @@ func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Na
 		return "", nil
 	case err == nil:
 		return "", &k8s.NotReadyError{
-			Subject: w.String(),
-			Cause:   "the injector answered but added no sidecar to a pod of this template",
-			Hint:    "Nothing was written. See the injector's reasons: kubectl -n istio-system logs deploy/istiod | grep inject",
+			Code:      finding.NoSidecarMade,
+			Namespace: w.Namespace, Subject: w.String(),
+			Cause: "the injector answered but added no sidecar to a pod of this template",
+			Hint:  "Nothing was written. See the injector's reasons: kubectl -n istio-system logs deploy/istiod | grep inject",
 		}
 	case apierrors.IsUnauthorized(err) || forbiddenByRole(err) || ctx.Err() != nil:
 		return "", err
 	case !due && overQuota(err):
 		return NoRoom, nil
 	}
+	code := finding.PodRefused
+	if overQuota(err) {
+		code = finding.QuotaFull
+	}
 	return "", &k8s.NotReadyError{
-		Subject: w.String(),
-		Cause:   "a pod with the sidecar would be refused: " + err.Error(),
-		Hint:    "Nothing was written. Mend that first; the running pods were left alone.",
+		Code:      code,
+		Namespace: w.Namespace, Subject: w.String(),
+		Cause: "a pod with the sidecar would be refused: " + err.Error(),
+		Hint:  "Nothing was written. Mend that first; the running pods were left alone.",
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 )
@@ -119,7 +120,7 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 		opts.Force = live != nil && obj.Kind != "Namespace" && !manifest.Owned(live.Labels)
 		dry, err := by[obj.Kind].Apply(ctx, obj, "", opts)
 		if opts.Force && apierrors.IsInvalid(err) {
-			return nil, &plan.ConflictError{ID: obj.ID, Hint: plan.WayPast(obj.ID),
+			return nil, &plan.ConflictError{Code: finding.NotOurs, ID: obj.ID, Hint: plan.WayPast(obj.ID),
 				Reason: "it exists and was not made by grpcmesh, and can't be made as wanted: " + err.Error()}
 		}
 		if err != nil {
@@ -211,7 +212,7 @@ func applyError(id manifest.ID, err error, verb string) error {
 			}
 		}
 		if len(causes) > 0 {
-			return &plan.ConflictError{ID: id, Reason: "fields belong to another manager: " + strings.Join(causes, "; "),
+			return &plan.ConflictError{Code: finding.OtherManager, ID: id, Reason: "fields belong to another manager: " + strings.Join(causes, "; "),
 				Hint: "They are left as they are. Change them to what grpcmesh wants (grpcmesh render prints it) where that manager takes them from;\n" +
 					"for one of kubectl's own (kubectl-edit, kubectl-patch and the like): " + kubectl("edit", id)}
 		}

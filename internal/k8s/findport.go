@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/manifest"
 )
 
@@ -119,11 +120,11 @@ func tryPorts(pod string, likely [][]PortFound, ask func(port int) (Answer, erro
 			return found, nil
 		}
 		if len(answered) > 1 {
-			return PortFound{}, &manifest.TargetError{What: fmt.Sprintf("pod %s answers gRPC on several ports", pod),
+			return PortFound{}, &manifest.TargetError{Code: finding.WhichPort, What: fmt.Sprintf("pod %s answers gRPC on several ports", pod),
 				Candidates: PortFlags(answered), Hint: sayPort}
 		}
 	}
-	return PortFound{}, &manifest.TargetError{Hint: sayPort,
+	return PortFound{}, &manifest.TargetError{Code: finding.NoPort, Hint: sayPort,
 		What: fmt.Sprintf("pod %s answered gRPC on none of the ports that it was asked on (tried %s)", pod, JoinInts(tried))}
 }
 

@@ -9,6 +9,9 @@ import (
 
 	authv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"grpcmesh/internal/finding"
+	"grpcmesh/internal/manifest"
 )
 
 // Permission is one thing that a user may be allowed to do.
@@ -50,7 +53,7 @@ type DeniedError struct {
 
 // Error lists all that is missing.
 func (e *DeniedError) Error() string {
-	lines := []string{"this user may not do what " + e.Purpose + " needs:"}
+	lines := []string{manifest.WithCode(finding.Denied, "this user may not do what "+e.Purpose+" needs:")}
 	for _, p := range e.Missing {
 		lines = append(lines, "  "+p.String())
 	}

@@ -28,14 +28,17 @@ import (
 // NotReadyError says that something did not come about in time, with the last
 // cause that was seen.
 type NotReadyError struct {
+	Code    string // of package finding, where it was found before a write; or ""
 	Subject string // "Deployment/server", "the gateway"
-	Cause   string
-	Hint    string
+	// Namespace is of the subject, where a finding is to name it.
+	Namespace string
+	Cause     string
+	Hint      string
 }
 
 // Error names the subject and the last cause, then the next step.
 func (e *NotReadyError) Error() string {
-	msg := fmt.Sprintf("%s is not ready: %s", e.Subject, e.Cause)
+	msg := manifest.WithCode(e.Code, fmt.Sprintf("%s is not ready: %s", e.Subject, e.Cause))
 	if e.Hint != "" {
 		msg += "\n" + e.Hint
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/manifest"
 )
 
@@ -226,7 +227,7 @@ func Choose(all []Workload, namespace, arg string) (Workload, error) {
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	e := &manifest.TargetError{}
+	e := &manifest.TargetError{Code: finding.WhichWorkload}
 	switch {
 	case len(all) == 0:
 		e.What = "no Deployment, StatefulSet or DaemonSet in namespace " + namespace

@@ -22,6 +22,7 @@ func (e *InvalidError) Error() string {
 // TargetError says that the thing asked for is missing, or that several fit
 // and grpcmesh won't guess. Candidates lists what there is to choose from.
 type TargetError struct {
+	Code       string // of package finding; or ""
 	What       string // "no workload in namespace test", "2 ingress gateways"
 	Candidates []string
 	Hint       string // what to do next
@@ -31,7 +32,7 @@ type TargetError struct {
 // then the way on.
 func (e *TargetError) Error() string {
 	var b strings.Builder
-	b.WriteString(e.What)
+	b.WriteString(WithCode(e.Code, e.What))
 	for _, c := range e.Candidates {
 		b.WriteString("\n  " + c)
 	}
@@ -39,4 +40,12 @@ func (e *TargetError) Error() string {
 		b.WriteString("\n" + e.Hint)
 	}
 	return b.String()
+}
+
+// WithCode is an error's text behind its code, where it has one.
+func WithCode(code, text string) string {
+	if code == "" {
+		return text
+	}
+	return code + ": " + text
 }

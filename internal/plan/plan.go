@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/manifest"
 )
 
@@ -76,6 +77,7 @@ func (p Plan) Writes() int {
 // ConflictError says that an object or a field belongs to someone else, or
 // changed meanwhile. Nothing has been written when Build returns it.
 type ConflictError struct {
+	Code   string // of package finding; or ""
 	ID     manifest.ID
 	Reason string
 	Hint   string
@@ -88,7 +90,7 @@ func (e *ConflictError) Error() string {
 	if e.ID.Namespace != "" {
 		where = " in namespace " + e.ID.Namespace
 	}
-	msg := fmt.Sprintf("%s%s: %s", e.ID, where, e.Reason)
+	msg := manifest.WithCode(e.Code, fmt.Sprintf("%s%s: %s", e.ID, where, e.Reason))
 	if e.Hint != "" {
 		msg += "\n" + e.Hint
 	}
@@ -123,12 +125,13 @@ func Build(steps []Step) (Plan, error) {
 				c.Action = Unchanged
 			}
 			if other := s.Live.Labels[manifest.WorkloadLabel]; s.Want.Kind != "Namespace" && s.Dry.Labels[manifest.WorkloadLabel] != other {
-				return Plan{}, &ConflictError{ID: c.ID, Reason: "grpcmesh made it for another workload (" + other + ")"}
+				return Plan{}, &ConflictError{Code: finding.OtherWorkload, ID: c.ID, Reason: "grpcmesh made it for another workload (" + other + ")"}
 			}
 		case len(beyondOwnMarks(c.Diff)) == 0:
 			c.Action, c.Diff, c.Reason = Reuse, nil, "not made by grpcmesh, already as wanted"
 		default:
 			return Plan{}, &ConflictError{
+				Code:   finding.NotOurs,
 				ID:     c.ID,
 				Reason: "it exists and was not made by grpcmesh; it differs in " + Paths(beyondOwnMarks(c.Diff)),
 				Hint:   WayPast(c.ID),
