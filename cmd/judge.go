@@ -100,10 +100,10 @@ func anyFormat() string {
 // finish prints the document and writes the reports. The verdict stands by
 // then; where a report can't be written the run ends in that error.
 func (o *verifyOptions) finish(doc *report.Verify) error {
-	errs := []error{doc.Write(o.Out, o.output)}
+	errs := []error{report.Write(o.Out, doc, o.output)}
 	for _, r := range o.reports {
 		format, file, _ := strings.Cut(r, "=")
-		errs = append(errs, doc.WriteFile(file, format))
+		errs = append(errs, report.WriteFile(file, doc, format))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

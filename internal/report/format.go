@@ -9,15 +9,23 @@ import (
 	"slices"
 )
 
-// Format writes a verify report. What servers said is untrusted: each escapes
-// for its own reader.
-type Format func(io.Writer, *Verify) error
+// Document is what verify reports: on one service, or on several.
+type Document interface {
+	// Text writes it for a person.
+	Text(w io.Writer) error
+	// Reports are the reports in it.
+	Reports() []*Verify
+}
 
-// formats are the formats of a verify report, by name.
+// Format writes a report of verify. What servers said is untrusted: each
+// escapes for its own reader.
+type Format func(io.Writer, Document) error
+
+// formats are the formats of a report of verify, by name.
 func formats() map[string]Format {
 	return map[string]Format{
-		"text":       func(w io.Writer, v *Verify) error { return v.Text(w) },
-		"json":       func(w io.Writer, v *Verify) error { return JSON(w, v) },
+		"text":       func(w io.Writer, d Document) error { return d.Text(w) },
+		"json":       func(w io.Writer, d Document) error { return JSON(w, d) },
 		"junit":      junitXML,
 		"markdown":   markdown,
 		"html":       htmlPage,
@@ -28,18 +36,18 @@ func formats() map[string]Format {
 // Formats are the names of the formats of a verify report, sorted.
 func Formats() []string { return slices.Sorted(maps.Keys(formats())) }
 
-// Write writes the report in the format of that name.
-func (v *Verify) Write(w io.Writer, format string) error {
+// Write writes a report in the format of that name.
+func Write(w io.Writer, d Document, format string) error {
 	f, ok := formats()[format]
 	if !ok {
 		return fmt.Errorf("no report format is called %q", format)
 	}
-	return f(w, v)
+	return f(w, d)
 }
 
-// WriteFile writes the report into a file, as File does.
-func (v *Verify) WriteFile(file, format string) error {
-	err := File(file, func(w io.Writer) error { return v.Write(w, format) })
+// WriteFile writes a report into a file, as File does.
+func WriteFile(file string, d Document, format string) error {
+	err := File(file, func(w io.Writer) error { return Write(w, d, format) })
 	if err != nil {
 		return fmt.Errorf("report %s: %w", format, err)
 	}

@@ -49,7 +49,7 @@ func documents() map[check.Verdict]*Verify {
 func written(t *testing.T, v *Verify, format string) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := v.Write(&b, format); err != nil {
+	if err := Write(&b, v, format); err != nil {
 		t.Fatalf("%s: %v", format, err)
 	}
 	if s := b.String(); strings.ContainsAny(s, "\x1b\x07\r\u202e") || !strings.HasSuffix(s, "\n") {
@@ -209,13 +209,13 @@ func TestWriteFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("older"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.WriteFile(file, "nonsense"); err == nil {
+	if err := WriteFile(file, v, "nonsense"); err == nil {
 		t.Error("an unknown format was written")
 	}
 	if b, err := os.ReadFile(file); err != nil || string(b) != "older" {
 		t.Errorf("after a failure: %q, %v", b, err)
 	}
-	if err := v.WriteFile(file, "json"); err != nil {
+	if err := WriteFile(file, v, "json"); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(file)
@@ -226,11 +226,11 @@ func TestWriteFile(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	for _, bad := range []string{filepath.Join(dir, "no", "such"), dir} {
-		if err := v.WriteFile(bad, "json"); err == nil || !strings.Contains(err.Error(), filepath.Dir(bad)) {
+		if err := WriteFile(bad, v, "json"); err == nil || !strings.Contains(err.Error(), filepath.Dir(bad)) {
 			t.Errorf("into %s: %v", bad, err)
 		}
 	}
-	if err := v.WriteFile("/dev/full", "json"); err == nil || !strings.Contains(err.Error(), "/dev/full") {
+	if err := WriteFile("/dev/full", v, "json"); err == nil || !strings.Contains(err.Error(), "/dev/full") {
 		t.Errorf("a full disk: %v", err)
 	}
 }
@@ -245,14 +245,14 @@ func FuzzFormats(f *testing.F) {
 			PerEndpoint: []check.Count{{Endpoint: check.Endpoint{Address: s, Pod: s}}}, Findings: []check.Finding{{Code: "GM220", Subject: s, Message: s, Hint: s}}}}
 		v.Reached(check.Evidence{Witness: []probe.Sample{{Path: s}}})
 		var b bytes.Buffer
-		if err := v.Write(&b, "junit"); err != nil {
+		if err := Write(&b, v, "junit"); err != nil {
 			t.Fatal(err)
 		}
 		if err := xml.Unmarshal(b.Bytes(), new(struct{})); err != nil {
 			t.Errorf("junit: %v of\n%s", err, b.Bytes())
 		}
 		b.Reset()
-		if err := v.Write(&b, "prometheus"); err != nil {
+		if err := Write(&b, v, "prometheus"); err != nil {
 			t.Fatal(err)
 		}
 		parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -261,7 +261,7 @@ func FuzzFormats(f *testing.F) {
 		}
 		for _, format := range []string{"markdown", "html"} {
 			b.Reset()
-			if err := v.Write(&b, format); err != nil {
+			if err := Write(&b, v, format); err != nil {
 				t.Fatal(err)
 			}
 			page := b.String()

@@ -12,20 +12,47 @@ import (
 //go:embed page.html.tmpl
 var page string
 
-// htmlPage writes the report as one page that needs nothing beside itself.
-func htmlPage(w io.Writer, v *Verify) error {
-	type bar struct {
-		Name, Address, Calls, Share, Expected string
-		Width, Tick                           float64 // percent
-	}
+type bar struct {
+	Name, Address, Calls, Share, Expected string
+	Width, Tick                           float64 // percent
+}
+
+// section is one report on the page.
+type section struct {
+	V        *Verify
+	Verdict  string
+	Sentence string
+	Bars     []bar
+	Evidence []string
+}
+
+// htmlPage writes reports as one page that needs nothing beside itself.
+func htmlPage(w io.Writer, d Document) error {
 	t, err := template.New("page").Funcs(template.FuncMap{"clean": Clean, "upper": strings.ToUpper}).Parse(page)
 	if err != nil {
 		return err
 	}
-	var bars []bar
+	data := struct {
+		Title    string
+		All      *VerifyList // of a list
+		Sections []section
+	}{Title: "verify"}
+	data.All, _ = d.(*VerifyList)
+	for _, v := range d.Reports() {
+		data.Sections = append(data.Sections, sectionOf(v))
+		data.Title = strings.ToUpper(string(v.Verdict)) + " · grpcmesh verify " + v.Address
+	}
+	if data.All != nil {
+		data.Title = strings.ToUpper(string(data.All.Verdict)) + " · grpcmesh verify"
+	}
+	return t.Execute(w, data)
+}
+
+func sectionOf(v *Verify) section {
+	s := section{V: v, Verdict: string(v.Verdict), Sentence: v.sentence(), Evidence: v.evidence()}
 	for _, c := range v.PerEndpoint {
-		bars = append(bars, bar{Clean(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), Clean(c.Endpoint.Address), fmt.Sprint(c.Calls),
+		s.Bars = append(s.Bars, bar{Clean(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), Clean(c.Endpoint.Address), fmt.Sprint(c.Calls),
 			fmt.Sprintf("%.1f", c.Share*100), fmt.Sprintf("%.1f", c.Endpoint.Share*100), c.Share * 100, c.Endpoint.Share * 100})
 	}
-	return t.Execute(w, map[string]any{"V": v, "Verdict": string(v.Verdict), "Sentence": v.sentence(), "Bars": bars, "Evidence": v.evidence()})
+	return s
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"io"
 	"strings"
 
@@ -9,14 +10,31 @@ import (
 	"grpcmesh/internal/check"
 )
 
-// junitXML writes the report as one JUnit test: FAIL is its failure,
-// INCONCLUSIVE its error. The whole text report is its output.
-func junitXML(w io.Writer, v *Verify) error {
-	var text strings.Builder
-	if err := v.Text(&text); err != nil {
+// junitXML writes each report as a suite of one JUnit test.
+func junitXML(w io.Writer, d Document) error {
+	var all junit.Testsuites
+	for _, v := range d.Reports() {
+		suite, err := junitSuite(v)
+		if err != nil {
+			return err
+		}
+		all.AddSuite(suite)
+	}
+	if _, err := io.WriteString(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"); err != nil {
 		return err
 	}
-	test := junit.Testcase{Name: Clean("requests to " + v.Address + " are balanced over the pods"), Classname: "grpcmesh.verify",
+	return all.WriteXML(w)
+}
+
+// junitSuite is one report: FAIL is its test's failure, INCONCLUSIVE its error.
+// The whole text report is its output.
+func junitSuite(v *Verify) (junit.Testsuite, error) {
+	suite := junit.Testsuite{Name: Clean(strings.TrimSpace("grpcmesh verify " + v.Name))}
+	var text strings.Builder
+	if err := v.Text(&text); err != nil {
+		return suite, err
+	}
+	test := junit.Testcase{Name: Clean("requests to " + cmp.Or(v.Name, v.Address) + " are balanced over the pods"), Classname: "grpcmesh.verify",
 		SystemOut: &junit.Output{Data: cdata(text.String())}}
 	why := &junit.Result{Message: Clean(v.sentence())}
 	if len(v.Findings) > 0 {
@@ -30,18 +48,12 @@ func junitXML(w io.Writer, v *Verify) error {
 		test.Error = why
 	case check.Pass:
 	}
-	suite := junit.Testsuite{Name: "grpcmesh verify"}
 	suite.AddProperty("address", Clean(v.Address))
 	suite.AddProperty("authority", Clean(v.Authority))
 	suite.AddProperty("target", Clean(v.Target))
 	suite.AddProperty("verdict", string(v.Verdict))
 	suite.AddTestcase(test)
-	var all junit.Testsuites
-	all.AddSuite(suite)
-	if _, err := io.WriteString(w, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"); err != nil {
-		return err
-	}
-	return all.WriteXML(w)
+	return suite, nil
 }
 
 // cdata keeps text from ending the CDATA section that it stands in; of several

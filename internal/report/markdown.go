@@ -9,20 +9,42 @@ import (
 	"grpcmesh/internal/check"
 )
 
-// markdown writes the report for a pull request or a job's summary, in GitHub's
-// flavour.
-func markdown(w io.Writer, v *Verify) error {
+// markdown writes reports for a pull request or a job's summary, in GitHub's
+// flavour; several with a table of all before them.
+func markdown(w io.Writer, d Document) error {
 	var b strings.Builder
-	mark := map[check.Verdict]string{check.Pass: "✅", check.Fail: "❌", check.Inconclusive: "❔"}[v.Verdict]
-	fmt.Fprintf(&b, "### %s grpcmesh verify: %s\n\n", mark, strings.ToUpper(string(v.Verdict)))
-	fmt.Fprintf(&b, "%s · %s\n\n", md(v.Address), md(v.Target))
-	if v.Verdict == check.Pass {
-		fmt.Fprintf(&b, "%s.\n\n", md(v.sentence()))
+	if l, ok := d.(*VerifyList); ok {
+		fmt.Fprintf(&b, "### %s grpcmesh verify: %s\n\n%s\n\n", marks[l.Verdict], strings.ToUpper(string(l.Verdict)), md(l.Sentence()))
+		b.WriteString("| | service | address | pods | calls |\n|---|---|---|--:|--:|\n")
+		for _, v := range l.Items {
+			fmt.Fprintf(&b, "| %s | %s | %s | %d/%d | %d |\n", marks[v.Verdict], md(v.Name), md(v.Address), v.Coverage.Seen, v.Coverage.Of, v.Calls)
+		}
+		b.WriteString("\n")
+	}
+	for _, v := range d.Reports() {
+		markdownOne(&b, v)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// marks show a verdict at a glance.
+var marks = map[check.Verdict]string{check.Pass: "✅", check.Fail: "❌", check.Inconclusive: "❔"}
+
+func markdownOne(b *strings.Builder, v *Verify) {
+	if v.Name == "" {
+		fmt.Fprintf(b, "### %s grpcmesh verify: %s\n\n", marks[v.Verdict], strings.ToUpper(string(v.Verdict)))
+	} else {
+		fmt.Fprintf(b, "#### %s %s: %s\n\n", marks[v.Verdict], md(v.Name), strings.ToUpper(string(v.Verdict)))
+	}
+	fmt.Fprintf(b, "%s · %s\n\n", md(v.Address), md(v.Target))
+	if v.Verdict == check.Pass || v.Error != "" {
+		fmt.Fprintf(b, "%s.\n\n", md(v.sentence()))
 	}
 	for _, f := range v.Findings {
-		fmt.Fprintf(&b, "- **%s** %s: %s", f.Code, md(f.Subject), md(f.Message))
+		fmt.Fprintf(b, "- **%s** %s: %s", f.Code, md(f.Subject), md(f.Message))
 		if f.Hint != "" {
-			fmt.Fprintf(&b, "  \n  next: %s", md(f.Hint))
+			fmt.Fprintf(b, "  \n  next: %s", md(f.Hint))
 		}
 		b.WriteString("\n")
 	}
@@ -32,15 +54,14 @@ func markdown(w io.Writer, v *Verify) error {
 	if len(v.PerEndpoint) > 0 {
 		b.WriteString("| pod | calls | share | expected |\n|---|--:|--:|--:|\n")
 		for _, c := range v.PerEndpoint {
-			fmt.Fprintf(&b, "| %s | %d | %.1f %% | %.1f %% |\n", md(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), c.Calls, c.Share*100, c.Endpoint.Share*100)
+			fmt.Fprintf(b, "| %s | %d | %.1f %% | %.1f %% |\n", md(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), c.Calls, c.Share*100, c.Endpoint.Share*100)
 		}
 		b.WriteString("\n")
 	}
 	for _, line := range v.evidence() {
-		fmt.Fprintf(&b, "- %s\n", md(line))
+		fmt.Fprintf(b, "- %s\n", md(line))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	b.WriteString("\n")
 }
 
 // md makes text stand for itself in Markdown: on one line, with no markup,

@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"slices"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -9,47 +10,14 @@ import (
 	"grpcmesh/internal/check"
 )
 
-// prometheus writes the report in Prometheus' text format, as the textfile
+// prometheus writes reports in Prometheus' text format, as the textfile
 // collector and the push gateway take it.
-func prometheus(w io.Writer, v *Verify) error {
-	address := label("address", v.Address)
-	verdict := gauge("grpcmesh_verify_verdict", "1 for the verdict of the last check, 0 for the others.")
-	for _, each := range []check.Verdict{check.Pass, check.Fail, check.Inconclusive} {
-		n := 0.0
-		if each == v.Verdict {
-			n = 1
-		}
-		add(verdict, n, address, label("verdict", string(each)))
+func prometheus(w io.Writer, d Document) error {
+	m := newMetrics()
+	for _, v := range d.Reports() {
+		m.take(v)
 	}
-	calls := gauge("grpcmesh_verify_pod_calls", "Calls that the pod answered.")
-	share := gauge("grpcmesh_verify_pod_share", "Share of the identified calls that the pod answered, 0 to 1.")
-	expected := gauge("grpcmesh_verify_pod_expected_share", "Share that the pod should get, 0 to 1.")
-	for _, c := range v.PerEndpoint {
-		pod := []*dto.LabelPair{address, label("endpoint", c.Endpoint.Address), label("pod", c.Endpoint.Pod)}
-		add(calls, float64(c.Calls), pod...)
-		add(share, c.Share, pod...)
-		add(expected, c.Endpoint.Share, pod...)
-	}
-	findings := gauge("grpcmesh_verify_finding", "1 for each code that was found.")
-	seen := map[string]bool{}
-	for _, f := range v.Findings {
-		if !seen[f.Code] {
-			add(findings, 1, address, label("code", f.Code), label("severity", string(f.Severity)))
-		}
-		seen[f.Code] = true
-	}
-	single := func(name, help string, n int) *dto.MetricFamily {
-		f := gauge(name, help)
-		add(f, float64(n), address)
-		return f
-	}
-	for _, family := range []*dto.MetricFamily{
-		verdict, calls, share, expected, findings,
-		single("grpcmesh_verify_calls", "Calls made for telling pods apart.", v.Calls),
-		single("grpcmesh_verify_endpoints_seen", "Ready endpoints that answered.", v.Coverage.Seen),
-		single("grpcmesh_verify_endpoints_expected", "Ready endpoints.", v.Coverage.Of),
-		single("grpcmesh_verify_unidentified_calls", "Answers that no endpoint could be found for.", v.Unidentified),
-	} {
+	for _, family := range m.families {
 		if len(family.Metric) == 0 {
 			continue
 		}
@@ -58,6 +26,66 @@ func prometheus(w io.Writer, v *Verify) error {
 		}
 	}
 	return nil
+}
+
+// metrics are the families, in the order in which they are written.
+type metrics struct {
+	families []*dto.MetricFamily
+	byName   map[string]*dto.MetricFamily
+}
+
+func newMetrics() *metrics {
+	m := &metrics{byName: map[string]*dto.MetricFamily{}}
+	for _, f := range []struct{ name, help string }{
+		{"verdict", "1 for the verdict of the last check, 0 for the others."},
+		{"pod_calls", "Calls that the pod answered."},
+		{"pod_share", "Share of the identified calls that the pod answered, 0 to 1."},
+		{"pod_expected_share", "Share that the pod should get, 0 to 1."},
+		{"finding", "1 for each code that was found."},
+		{"calls", "Calls made for telling pods apart."},
+		{"endpoints_seen", "Ready endpoints that answered."},
+		{"endpoints_expected", "Ready endpoints."},
+		{"unidentified_calls", "Answers that no endpoint could be found for."},
+	} {
+		m.byName[f.name] = gauge("grpcmesh_verify_"+f.name, f.help)
+		m.families = append(m.families, m.byName[f.name])
+	}
+	return m
+}
+
+// take adds what one report says.
+func (m *metrics) take(v *Verify) {
+	which := []*dto.LabelPair{label("address", v.Address)}
+	if v.Name != "" {
+		which = append(which, label("virtual_service", v.Name))
+	}
+	add := func(name string, n float64, labels ...*dto.LabelPair) {
+		add(m.byName[name], n, slices.Concat(which, labels)...)
+	}
+	for _, each := range []check.Verdict{check.Pass, check.Fail, check.Inconclusive} {
+		n := 0.0
+		if each == v.Verdict {
+			n = 1
+		}
+		add("verdict", n, label("verdict", string(each)))
+	}
+	for _, c := range v.PerEndpoint {
+		pod := []*dto.LabelPair{label("endpoint", c.Endpoint.Address), label("pod", c.Endpoint.Pod)}
+		add("pod_calls", float64(c.Calls), pod...)
+		add("pod_share", c.Share, pod...)
+		add("pod_expected_share", c.Endpoint.Share, pod...)
+	}
+	seen := map[string]bool{}
+	for _, f := range v.Findings {
+		if !seen[f.Code] {
+			add("finding", 1, label("code", f.Code), label("severity", string(f.Severity)))
+		}
+		seen[f.Code] = true
+	}
+	add("calls", float64(v.Calls))
+	add("endpoints_seen", float64(v.Coverage.Seen))
+	add("endpoints_expected", float64(v.Coverage.Of))
+	add("unidentified_calls", float64(v.Unidentified))
 }
 
 func gauge(name, help string) *dto.MetricFamily {

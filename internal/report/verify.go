@@ -13,15 +13,17 @@ import (
 // Verify is what a run of verify found, and its verdict.
 type Verify struct {
 	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"` // VerifyReport
+	Kind       string `json:"kind"`           // VerifyReport
+	Name       string `json:"name,omitempty"` // namespace/name of the VirtualService, in a list of reports
 	Address    string `json:"address"`
 	Authority  string `json:"authority"`
 	Target     string `json:"target"`               // what is under test, in words
 	Identified string `json:"identified,omitempty"` // the rung: route or sidecars
 	check.Result
 	Witness *Witness `json:"witness,omitempty"`
-	Calls   int      `json:"calls"` // for telling pods apart
-	Dials   int      `json:"dials"` // connections that took
+	Calls   int      `json:"calls"`           // for telling pods apart
+	Dials   int      `json:"dials"`           // connections that took
+	Error   string   `json:"error,omitempty"` // in a list of reports: why nothing could be judged
 }
 
 // Witness is the calls on the users' own route, without the probe's mark.
@@ -30,6 +32,9 @@ type Witness struct {
 	Upstream int      `json:"upstream"` // of them, answered by the app
 	Paths    []string `json:"paths"`    // each once
 }
+
+// Reports are the reports in it: itself.
+func (v *Verify) Reports() []*Verify { return []*Verify{v} }
 
 // Reached fills in what the evidence says beside the judgement.
 func (v *Verify) Reached(e check.Evidence) {
@@ -57,8 +62,7 @@ func (v *Verify) Reached(e check.Evidence) {
 // the findings, and last the verdict.
 func (v *Verify) Text(w io.Writer) error {
 	var b strings.Builder
-	r := v.Result
-	if len(r.PerEndpoint) > 0 {
+	if len(v.PerEndpoint) > 0 {
 		v.table(&b)
 	}
 	for _, line := range v.evidence() {
@@ -68,18 +72,22 @@ func (v *Verify) Text(w io.Writer) error {
 	if b.Len() > 0 {
 		b.WriteString("\n")
 	}
-	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "%s %s %s: %s\n", f.Code, f.Severity, Clean(f.Subject), Clean(f.Message))
-		if f.Hint != "" {
-			fmt.Fprintf(&b, "      next: %s\n", Clean(f.Hint))
-		}
-	}
-	if len(r.Findings) > 0 {
+	v.findings(&b)
+	if len(v.Findings) > 0 {
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(string(v.Verdict)), v.sentence())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (v *Verify) findings(b *strings.Builder) {
+	for _, f := range v.Findings {
+		fmt.Fprintf(b, "%s %s %s: %s\n", f.Code, f.Severity, Clean(f.Subject), Clean(f.Message))
+		if f.Hint != "" {
+			fmt.Fprintf(b, "      next: %s\n", Clean(f.Hint))
+		}
+	}
 }
 
 // evidence is what the verdict stands on, a line each: what, a colon, and the
@@ -116,6 +124,9 @@ func (v *Verify) evidence() []string {
 }
 
 func (v *Verify) sentence() string {
+	if v.Error != "" {
+		return "nothing could be judged: " + v.Error
+	}
 	switch v.Verdict {
 	case check.Pass:
 		return fmt.Sprintf("requests on one connection are balanced over %s", count(v.Coverage.Seen, "pod"))
