@@ -1,17 +1,49 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"sigs.k8s.io/yaml"
 )
 
-// JSON writes a document as indented JSON, with a newline at its end.
+// JSON writes a document as indented JSON, with a newline at its end. What
+// Clean would write out is written as JSON's own escapes, and so reads back as
+// it was: a document may be shown on a terminal.
 func JSON(w io.Writer, doc any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	if err := enc.Encode(doc); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, escaped(b.String()))
+	return err
+}
+
+// escaped is valid JSON of the same meaning: outside of strings it has no
+// such characters but the ends of lines.
+func escaped(s string) string {
+	acts := func(r rune) bool { return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
+	if !strings.ContainsFunc(s, acts) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if !acts(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }
 
 // YAML writes a document as YAML, by way of its JSON form.
