@@ -42,7 +42,7 @@ func (r *run) close() {
 // dial opens the next connection, in place of the last. Where that fails the
 // last one stays: it has ended, and says so of every call.
 func (r *run) dial(ctx context.Context) error {
-	conn, err := probe.Open(ctx, r.o.dialTarget(r.dials))
+	conn, err := r.o.open(ctx, r.dials)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +29,7 @@ func (o *verifyOptions) judge(doc *report.Verify, e check.Evidence) error {
 			err = fmt.Errorf("--samples: %w", err)
 		}
 	}
-	if finished := o.finish(doc); err == nil {
+	if finished := o.finish(doc, doc.Verdict); err == nil {
 		err = finished
 	}
 	return err
@@ -99,7 +100,7 @@ func anyFormat() string {
 
 // finish prints the document and writes the reports. The verdict stands by
 // then; where a report can't be written the run ends in that error.
-func (o *verifyOptions) finish(doc *report.Verify) error {
+func (o *verifyOptions) finish(doc report.Document, verdict check.Verdict) error {
 	errs := []error{report.Write(o.Out, doc, o.output)}
 	for _, r := range o.reports {
 		format, file, _ := strings.Cut(r, "=")
@@ -108,7 +109,7 @@ func (o *verifyOptions) finish(doc *report.Verify) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	switch doc.Verdict {
+	switch verdict {
 	case check.Pass:
 		return nil
 	case check.Fail:
@@ -116,4 +117,44 @@ func (o *verifyOptions) finish(doc *report.Verify) error {
 	case check.Inconclusive:
 	}
 	return verdictError{exitInconclusive}
+}
+
+// writable says early, before anything is dialled or written, which of the
+// files asked for can't be written: a verdict must not be lost for that.
+func (o *verifyOptions) writable() error {
+	files := map[string]string{}
+	if o.samples != "" {
+		files["--samples"] = o.samples
+	}
+	for _, r := range o.reports {
+		_, file, _ := strings.Cut(r, "=")
+		files["--report "+r] = file
+	}
+	for _, flag := range slices.Sorted(maps.Keys(files)) {
+		if err := canWrite(files[flag]); err != nil {
+			return fmt.Errorf("%s: the file can't be written: %w\nNothing was called. Name a file in a folder that is there and that you may write to", flag, err)
+		}
+	}
+	return nil
+}
+
+// canWrite tries what report.File will do: a file beside the one named. What
+// is no plain file is left for then; a pipe's reader would see it opened twice.
+func canWrite(file string) error {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		if info.IsDir() {
+			return fmt.Errorf("%s is a folder", file)
+		}
+		return nil
+	}
+	folder := filepath.Dir(file)
+	tmp, err := os.CreateTemp(folder, ".grpcmesh-*")
+	var cause *os.PathError
+	if errors.As(err, &cause) {
+		return fmt.Errorf("folder %s: %w", folder, cause.Err) // the trial's own name says nothing
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"grpcmesh/internal/check"
+	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/probe"
@@ -46,6 +45,11 @@ type verifyOptions struct {
 	reports        []string // FORMAT=FILE
 	samples        string   // file to record into
 	from           string   // file to judge again
+	files          []string // several: what the Exposures in these say,
+	all            bool     // or every route of the namespace
+
+	among string // of several, the namespace/name of this one
+	lines *lines // which several share
 }
 
 // methodPath is a gRPC method's path, as it stands in :path.
@@ -54,7 +58,7 @@ var methodPath = regexp.MustCompile(`^/[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0
 func newVerify(streams IO, flags *k8s.Flags) *cobra.Command {
 	o := &verifyOptions{IO: streams, flags: flags}
 	c := &cobra.Command{
-		Use:   "verify --addr HOST:PORT",
+		Use:   "verify {--addr HOST:PORT | --all | -f FILE}",
 		Short: "Prove that requests to a gRPC service are balanced over its pods",
 		Long: `Prove that requests, not just connections, to a gRPC service are balanced over its pods.
 
@@ -74,6 +78,10 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
   # Without writing anything to the cluster
   grpcmesh verify --addr 203.0.113.10:8000 --read-only
 
+  # Whatever a namespace exposes, or a file says, with one summary
+  grpcmesh verify -n test --all
+  grpcmesh verify -f exposures.yaml
+
   # In a pipeline
   grpcmesh verify --addr 203.0.113.10:8000 --report junit=verify.xml --report markdown=verify.md`,
 		Args: cobra.NoArgs,
@@ -84,11 +92,16 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 			if o.from != "" {
 				return o.again(c)
 			}
+			if err := o.oneTarget(c); err != nil {
+				return err
+			}
 			return o.run(c.Context())
 		},
 	}
 	fs := c.Flags()
-	fs.StringVar(&o.addr, "addr", "", "Address to dial, as `HOST:PORT`. Required.")
+	fs.StringVar(&o.addr, "addr", "", "Address to dial, as `HOST:PORT`. Needed, but with --all and -f: there it is known, unless said.")
+	fs.BoolVar(&o.all, "all", false, "Verify every route of the namespace that a gateway serves.")
+	fs.StringArrayVarP(&o.files, "filename", "f", nil, "Verify what the Exposures in a `FILE` expose (docs/exposure.schema.json; '-' is stdin).")
 	fs.StringVar(&o.authority, "authority", "", "Host name that calls ask for. Default: the address's host.")
 	fs.StringVar(&o.service, "service", "", "Narrow it to the route that leads to this Service.")
 	fs.StringVar(&o.virtualService, "virtual-service", "", "Narrow it to this VirtualService.")
@@ -109,16 +122,10 @@ func (o *verifyOptions) validate() error {
 	invalid := func(field, value, reason string) error {
 		return &manifest.InvalidError{Field: field, Value: value, Reason: reason}
 	}
-	if o.addr == "" {
-		return usageError{errors.New("--addr is missing: the gateway's address as HOST:PORT")}
-	}
-	host, port, err := net.SplitHostPort(o.addr)
-	if err != nil || host == "" {
-		return invalid("--addr", o.addr, "is not HOST:PORT")
-	}
-	o.host = host
-	if o.port, err = strconv.Atoi(port); err != nil || o.port < 1 || o.port > 65535 {
-		return invalid("--addr", o.addr, "a port is a number from 1 to 65535")
+	if o.addr != "" || !o.several() {
+		if err := o.validAddr(); err != nil {
+			return err
+		}
 	}
 	if o.authority != "" {
 		host, port, err := net.SplitHostPort(o.authority)
@@ -150,44 +157,19 @@ func (o *verifyOptions) validate() error {
 	return nil
 }
 
-// writable says early, before anything is dialled or written, which of the
-// files asked for can't be written: a verdict must not be lost for that.
-func (o *verifyOptions) writable() error {
-	files := map[string]string{}
-	if o.samples != "" {
-		files["--samples"] = o.samples
+func (o *verifyOptions) validAddr() error {
+	if o.addr == "" {
+		return usageError{errors.New("--addr is missing: the gateway's address as HOST:PORT; or --all, or -f FILE")}
 	}
-	for _, r := range o.reports {
-		_, file, _ := strings.Cut(r, "=")
-		files["--report "+r] = file
+	host, port, err := net.SplitHostPort(o.addr)
+	if err != nil || host == "" {
+		return &manifest.InvalidError{Field: "--addr", Value: o.addr, Reason: "is not HOST:PORT"}
 	}
-	for _, flag := range slices.Sorted(maps.Keys(files)) {
-		if err := canWrite(files[flag]); err != nil {
-			return fmt.Errorf("%s: the file can't be written: %w\nNothing was called. Name a file in a folder that is there and that you may write to", flag, err)
-		}
+	o.host = host
+	if o.port, err = strconv.Atoi(port); err != nil || o.port < 1 || o.port > 65535 {
+		return &manifest.InvalidError{Field: "--addr", Value: o.addr, Reason: "a port is a number from 1 to 65535"}
 	}
 	return nil
-}
-
-// canWrite tries what report.File will do: a file beside the one named. What
-// is no plain file is left for then; a pipe's reader would see it opened twice.
-func canWrite(file string) error {
-	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
-		if info.IsDir() {
-			return fmt.Errorf("%s is a folder", file)
-		}
-		return nil
-	}
-	folder := filepath.Dir(file)
-	tmp, err := os.CreateTemp(folder, ".grpcmesh-*")
-	var cause *os.PathError
-	if errors.As(err, &cause) {
-		return fmt.Errorf("folder %s: %w", folder, cause.Err) // the trial's own name says nothing
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(tmp.Close(), os.Remove(tmp.Name()))
 }
 
 // authorityHost is the host that routes are chosen by.
@@ -213,15 +195,27 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	defer cancel()
 	cluster, mesh, err := connect(o.flags)
 	var none *k8s.NoConfigError
-	if errors.As(err, &none) && !none.Asked {
+	if errors.As(err, &none) && !none.Asked && !o.several() {
 		return o.withoutCluster(ctx, err)
 	}
 	if err != nil {
 		return err
 	}
-	t, err := o.findTarget(ctx, cluster, mesh)
+	if o.several() {
+		return o.runAll(ctx, cluster, mesh)
+	}
+	doc, evidence, err := o.examine(ctx, cluster, mesh)
 	if err != nil {
 		return outOfTime(ctx, err, o.timeout)
+	}
+	return o.judge(doc, *evidence)
+}
+
+// examine finds what is under test and makes the calls.
+func (o *verifyOptions) examine(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh) (*report.Verify, *check.Evidence, error) {
+	t, err := o.findTarget(ctx, cluster, mesh)
+	if err != nil {
+		return nil, nil, err
 	}
 	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(), Target: t.describe()}
 	o.say("testing    %s", doc.Target)
@@ -229,10 +223,10 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	defer r.close()
 	evidence, err := r.collect(ctx)
 	if err != nil {
-		return outOfTime(ctx, err, o.timeout)
+		return nil, nil, err
 	}
 	doc.Identified = evidence.Rung
-	return o.judge(doc, *evidence)
+	return doc, evidence, nil
 }
 
 // withoutCluster dials all the same: an address that can't be dialled is an
@@ -271,14 +265,22 @@ func (o *verifyOptions) dialTarget(conn int) probe.Target {
 	return probe.Target{Addr: o.addr, Authority: o.dialAuthority(), Conn: conn}
 }
 
+// say tells of the run's course; of one among several only what is amiss.
 func (o *verifyOptions) say(format string, args ...any) {
-	_, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...)))
+	words := fmt.Sprintf(format, args...)
+	if o.among != "" {
+		if !strings.HasPrefix(words, "warning") {
+			return
+		}
+		words = o.among + ": " + words
+	}
+	_, _ = fmt.Fprintln(o.Err, report.CleanLines(words))
 }
 
 // live says whether progress may redraw its line, which takes a terminal that
 // knows escape codes, and a user who has nothing against them.
 func (o *verifyOptions) live() bool {
-	if os.Getenv("TERM") == "dumb" || os.Getenv("NO_COLOR") != "" {
+	if os.Getenv("TERM") == "dumb" || os.Getenv("NO_COLOR") != "" || o.among != "" {
 		return false
 	}
 	f, ok := o.Err.(interface{ Fd() uintptr })

@@ -44,7 +44,7 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 	}
 	seen := &answer{}
 	err := c.client.Invoke(requestContext(ctx, seen, call.Nonce, call.Metadata), call.Path,
-		mem.BufferSlice{mem.SliceBuffer(call.Payload)}, &mem.BufferSlice{}, grpc.ForceCodecV2(raw{}))
+		mem.BufferSlice{mem.SliceBuffer(call.Payload)}, &mem.BufferSlice{}, append(c.options(), grpc.ForceCodecV2(raw{}))...)
 	s.Latency = time.Since(s.Start)
 	s.GoAway = c.wire.sawGoAway()
 
@@ -64,6 +64,14 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 		s.Err = noAnswer(ctx, c.wire.ended(), s.Message)
 	}
 	return s
+}
+
+// options are those of every call: a borrowed connection's own authority.
+func (c *Conn) options() []grpc.CallOption {
+	if !c.borrowed {
+		return nil
+	}
+	return []grpc.CallOption{grpc.CallAuthority(c.target.Authority)}
 }
 
 // noAnswer picks the cause that explains most.

@@ -20,10 +20,11 @@ var errSpent = errors.New("the one connection of this probe has ended")
 // Conn is one HTTP/2 connection. It never redials: once it ended, every Call
 // says so. Its methods may be used by several goroutines.
 type Conn struct {
-	target Target
-	wire   *wire
-	client *grpc.ClientConn
-	seq    atomic.Int64
+	target   Target
+	wire     *wire
+	client   *grpc.ClientConn
+	seq      atomic.Int64
+	borrowed bool // of another Conn, whose wire it is
 }
 
 // Open makes one connection, with TLS if asked, and returns when the server's
@@ -58,8 +59,24 @@ func Open(ctx context.Context, target Target) (*Conn, error) {
 	return c, nil
 }
 
+// For gives the same connection for calls of another authority, which Samples
+// number as the given dial. Closing it closes nothing: that is left to who
+// opened the first. Over TLS it is an error: the certificate was verified for
+// one name.
+func (c *Conn) For(authority string, conn int) (*Conn, error) {
+	if c.target.TLS != nil && authority != c.target.Authority {
+		return nil, fmt.Errorf("%s: the TLS connection is for %s, not for %s", c.target.Addr, c.target.Authority, authority)
+	}
+	target := c.target
+	target.Authority, target.Conn = authority, conn
+	return &Conn{target: target, wire: c.wire, client: c.client, borrowed: true}, nil
+}
+
 // Close ends the connection and everything that runs for it.
 func (c *Conn) Close() error {
+	if c.borrowed {
+		return nil
+	}
 	err := c.client.Close()
 	_ = c.wire.Close() // grpc-go has closed it, unless it never took it
 	if err != nil {

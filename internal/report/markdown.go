@@ -14,10 +14,10 @@ import (
 func markdown(w io.Writer, d Document) error {
 	var b strings.Builder
 	if l, ok := d.(*VerifyList); ok {
-		fmt.Fprintf(&b, "### %s grpcmesh verify: %s\n\n%s\n\n", marks[l.Verdict], strings.ToUpper(string(l.Verdict)), md(l.Sentence()))
+		fmt.Fprintf(&b, "### %s grpcmesh verify: %s\n\n%s\n\n", mark(l.Verdict), strings.ToUpper(string(l.Verdict)), md(l.Sentence()))
 		b.WriteString("| | service | address | pods | calls |\n|---|---|---|--:|--:|\n")
 		for _, v := range l.Items {
-			fmt.Fprintf(&b, "| %s | %s | %s | %d/%d | %d |\n", marks[v.Verdict], md(v.Name), md(v.Address), v.Coverage.Seen, v.Coverage.Of, v.Calls)
+			fmt.Fprintf(&b, "| %s | %s | %s | %d/%d | %d |\n", mark(v.Verdict), md(v.Name), md(v.Address), v.Coverage.Seen, v.Coverage.Of, v.Calls)
 		}
 		b.WriteString("\n")
 	}
@@ -28,14 +28,16 @@ func markdown(w io.Writer, d Document) error {
 	return err
 }
 
-// marks show a verdict at a glance.
-var marks = map[check.Verdict]string{check.Pass: "✅", check.Fail: "❌", check.Inconclusive: "❔"}
+// mark shows a verdict at a glance.
+func mark(v check.Verdict) string {
+	return map[check.Verdict]string{check.Pass: "✅", check.Fail: "❌", check.Inconclusive: "❔"}[v]
+}
 
 func markdownOne(b *strings.Builder, v *Verify) {
 	if v.Name == "" {
-		fmt.Fprintf(b, "### %s grpcmesh verify: %s\n\n", marks[v.Verdict], strings.ToUpper(string(v.Verdict)))
+		fmt.Fprintf(b, "### %s grpcmesh verify: %s\n\n", mark(v.Verdict), strings.ToUpper(string(v.Verdict)))
 	} else {
-		fmt.Fprintf(b, "#### %s %s: %s\n\n", marks[v.Verdict], md(v.Name), strings.ToUpper(string(v.Verdict)))
+		fmt.Fprintf(b, "#### %s %s: %s\n\n", mark(v.Verdict), md(v.Name), strings.ToUpper(string(v.Verdict)))
 	}
 	fmt.Fprintf(b, "%s · %s\n\n", md(v.Address), md(v.Target))
 	if v.Verdict == check.Pass || v.Error != "" {
