@@ -45,6 +45,12 @@ func (x *exposer) findRoute(ctx context.Context) error {
 		return err
 	}
 	x.routes = routes
+	return x.lead(routes)
+}
+
+// lead decides what the Gateway is to listen on, and whether the route can
+// stand beside those that there are.
+func (x *exposer) lead(routes istio.Routes) error {
 	x.again.gateway = ""
 	if gw := routes.Gateway(x.exposure.Namespace, manifest.GatewayName); gw != nil {
 		x.again.gateway = gw.ResourceVersion

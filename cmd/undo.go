@@ -66,25 +66,36 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 	if u.workloads, err = u.cluster.Workloads(ctx, u.namespace); err != nil {
 		return plan.Plan{}, err
 	}
+	p, after, err := u.decide(ctx, ns, services, virtualServices, routes)
+	if err != nil || u.stays != nil {
+		return p, err
+	}
+	gives := slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.ID.Kind == "Namespace" && c.Writes() })
+	return p, u.findSidecars(ctx, after, gives)
+}
+
+// decide makes the plan from what was read; after are the namespace's labels
+// once it is carried out.
+func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualServices []plan.State, routes istio.Routes) (p plan.Plan, after map[string]string, err error) {
 	workload, rest, err := u.choose(plan.Exposed(slices.Concat(services, virtualServices)))
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
 	u.last = len(rest) == 0
 	kind, name, _ := strings.Cut(workload, "/")
-	p := plan.Plan{Changes: u.removals("VirtualService", kind, name, virtualServices)}
+	p.Changes = u.removals("VirtualService", kind, name, virtualServices)
 	if u.stays = u.conflict(p.Changes, virtualServices); u.stays != nil {
 		// All that it leans on stays as well, or its calls would lead nowhere.
 		p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return c.Action != plan.Keep })
-		return p, nil //nolint:nilerr // a kept object ends the run after its plan was told
+		return p, nil, nil //nolint:nilerr // a kept object ends the run after its plan was told
 	}
 	gateway, err := u.gateway(ctx, routes, goes(p, name))
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
 	label, after, err := u.label(ctx, ns)
 	if err != nil {
-		return plan.Plan{}, err
+		return plan.Plan{}, nil, err
 	}
 	p.Changes = slices.Concat(p.Changes, gateway, label, u.removals("Service", kind, name, services))
 	if workload == "" && u.o.workload != "" {
@@ -92,9 +103,9 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 		if u.last && p.Writes() > 0 {
 			u.warn("a run that was cut short has left objects in namespace %s; this takes them away: %s", u.namespace, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
 		}
-		return plan.Plan{}, u.findSidecars(ctx, ns.Labels, false)
+		return plan.Plan{}, ns.Labels, nil
 	}
-	return p, u.findSidecars(ctx, after, (plan.Plan{Changes: label}).Writes() > 0)
+	return p, after, nil
 }
 
 // conflict is about the VirtualService of an exposure that is to go and is

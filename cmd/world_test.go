@@ -1,0 +1,266 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"pgregory.net/rapid"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+	"grpcmesh/internal/report"
+)
+
+// world is one namespace, test, with two workloads, a and b, that grpcmesh and
+// others write into.
+type world struct {
+	*fieldOwners
+	ingress istio.Ingress
+}
+
+// wish is what one run of expose is asked for.
+type wish struct {
+	Workload, Host, Match         string
+	Port, TargetPort, GatewayPort int
+}
+
+var (
+	workloads = []string{"a", "b"}
+	hosts     = []string{"*", "*.example.com", "a.example.com", "b.example.com"}
+)
+
+func drawWish(t *rapid.T) wish {
+	return wish{
+		Workload: rapid.SampledFrom(workloads).Draw(t, "workload"), Host: rapid.SampledFrom(hosts).Draw(t, "host"),
+		Match: rapid.SampledFrom([]string{"", "", "pkg.A"}).Draw(t, "match"),
+		Port:  rapid.SampledFrom([]int{8000, 8001}).Draw(t, "port"), TargetPort: rapid.SampledFrom([]int{50051, 9000}).Draw(t, "targetPort"),
+		GatewayPort: rapid.SampledFrom([]int{8000, 80}).Draw(t, "gatewayPort"),
+	}
+}
+
+func newWorld() *world {
+	labels := map[string]string{"istio": "ingressgateway"}
+	w := &world{newFieldOwners(), istio.Ingress{
+		Namespace: "istio-system", Service: "gw", Selector: labels,
+		Ports: []istio.IngressPort{{Port: 80, Target: 8080}, {Port: 8000, Target: 8000}},
+		Pods:  []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Namespace: "istio-system", Name: "gw-1", Labels: labels}}},
+	}}
+	ns := empty("Namespace")
+	ns.SetName("test")
+	ns.SetLabels(map[string]string{"kubernetes.io/metadata.name": "test"})
+	w.must(w.update(namespaceID, ns, "kubectl-create"))
+	return w
+}
+
+var namespaceID = manifest.ID{Kind: "Namespace", Name: "test"}
+
+func (w *world) must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// routes reads the world's Gateways and VirtualServices as a client does.
+func (w *world) routes() istio.Routes {
+	var r istio.Routes
+	for _, id := range w.ids() {
+		b, err := json.Marshal(w.objects[id])
+		w.must(err)
+		switch id.Kind {
+		case "Gateway":
+			gw := &clientnet.Gateway{}
+			w.must(json.Unmarshal(b, gw))
+			r.Gateways = append(r.Gateways, gw)
+		case "VirtualService":
+			vs := &clientnet.VirtualService{}
+			w.must(json.Unmarshal(b, vs))
+			r.VirtualServices = append(r.VirtualServices, vs)
+		}
+	}
+	return r
+}
+
+func (w *world) appliers() k8s.Appliers {
+	return k8s.Appliers{"Namespace": w, "Service": w, "Gateway": w, "VirtualService": w}
+}
+
+// exposes is one run of expose as far as its plan: what it decides by itself is
+// its own code's, what it asks of the cluster is answered from the world.
+func (w *world) exposes(v wish) (*exposer, error) {
+	x := exposing()
+	x.appliers, x.again, x.doc = w.appliers(), newReplanning(), &report.Expose{}
+	x.o.output = "json"
+	x.ingress, x.intent.Host, x.intent.MatchService = w.ingress, v.Host, v.Match
+	x.open, _ = w.ingress.Port(v.GatewayPort)
+	x.exposure = manifest.Exposure{
+		Namespace: "test", NamespaceUID: w.objects[namespaceID].GetUID(), WorkloadKind: "Deployment", WorkloadName: v.Workload,
+		Selector: map[string]string{"app": v.Workload}, Port: v.Port, TargetPort: v.TargetPort,
+		GatewaySelector: w.ingress.Selector, GatewayPort: v.GatewayPort, Host: v.Host, MatchService: v.Match,
+	}
+	switch w.objects[namespaceID].GetLabels()["istio-injection"] {
+	case "":
+		x.exposure.InjectLabel = map[string]string{"istio-injection": "enabled"}
+	case "disabled":
+		return nil, &plan.ConflictError{ID: namespaceID, Reason: "an opt-out"}
+	}
+	if err := x.lead(w.routes()); err != nil {
+		return nil, err
+	}
+	return x, batch{x}.plan(context.Background())
+}
+
+// expose carries a run of expose out.
+func (w *world) expose(v wish) error {
+	x, err := w.exposes(v)
+	if err != nil {
+		return err
+	}
+	return k8s.Carry(context.Background(), w.appliers(), x.planned, func(plan.Change) {})
+}
+
+// unexpose is a run of unexpose.
+func (w *world) unexpose(workload string) error {
+	u := &undoer{
+		o:         &unexposeOptions{IO: IO{Out: io.Discard, Err: io.Discard}, workload: workload, output: "json", called: called{program: "grpcmesh"}},
+		namespace: "test", appliers: w.appliers(), doc: &report.Unexpose{},
+		workloads: []k8s.Workload{{Kind: "Deployment", Name: "a"}, {Kind: "Deployment", Name: "b"}},
+	}
+	routes := w.routes()
+	virtualServices, err := routes.Own("test")
+	w.must(err)
+	var services []plan.State
+	for _, id := range w.ids() {
+		if id.Kind == "Service" && manifest.Owned(w.objects[id].GetLabels()) {
+			services = append(services, *stateOf(w.objects[id]))
+		}
+	}
+	p, _, err := u.decide(context.Background(), stateOf(w.objects[namespaceID]), services, virtualServices, routes)
+	if err != nil || u.stays != nil {
+		return err
+	}
+	return k8s.Carry(context.Background(), w.appliers(), p, func(plan.Change) {})
+}
+
+// snapshot is the world as it is now.
+func (w *world) snapshot() map[manifest.ID]*unstructured.Unstructured {
+	all := map[manifest.ID]*unstructured.Unstructured{}
+	for id, u := range w.objects {
+		all[id] = u.DeepCopy()
+	}
+	return all
+}
+
+// meddle is what someone else does: makes an object, writes into one, in one of
+// several ways and under one of several names, or deletes one.
+func (w *world) meddle(t *rapid.T) {
+	id := rapid.SampledFrom([]manifest.ID{
+		namespaceID, {Kind: "Service", Namespace: "test", Name: "a"}, {Kind: "Service", Namespace: "test", Name: "b"},
+		{Kind: "Gateway", Namespace: "test", Name: "grpc"}, {Kind: "Gateway", Namespace: "test", Name: "web"},
+		{Kind: "VirtualService", Namespace: "test", Name: "a"}, {Kind: "VirtualService", Namespace: "test", Name: "b"},
+	}).Draw(t, "object")
+	manager := rapid.SampledFrom([]string{"kubectl-edit", "helm", "argocd-controller"}).Draw(t, "manager")
+	applies, force := rapid.Bool().Draw(t, "applies"), rapid.Bool().Draw(t, "force")
+	obj := w.objects[id]
+	if obj != nil && id != namespaceID && rapid.IntRange(0, 9).Draw(t, "deletes") == 0 {
+		delete(w.objects, id)
+		return
+	}
+	wanted := empty(id.Kind)
+	if obj != nil && !applies {
+		wanted = obj.DeepCopy()
+	}
+	wanted.SetName(id.Name)
+	wanted.SetNamespace(id.Namespace)
+	for range rapid.IntRange(1, 3).Draw(t, "edits") {
+		edit(t, wanted)
+	}
+	var err error
+	if applies {
+		var made *unstructured.Unstructured
+		if made, err = w.apply(id, wanted, manager, force); err == nil {
+			w.store(id, made)
+		}
+	} else {
+		err = w.update(id, wanted, manager)
+	}
+	w.must(ignoreConflict(err))
+}
+
+func ignoreConflict(err error) error {
+	if err != nil && strings.Contains(err.Error(), "conflict") {
+		return nil
+	}
+	return err
+}
+
+// edit changes one thing of an object.
+func edit(t *rapid.T, u *unstructured.Unstructured) {
+	labels, annotations := maps.Clone(u.GetLabels()), maps.Clone(u.GetAnnotations())
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	set := func(value any, path ...string) { _ = unstructured.SetNestedField(u.Object, value, path...) }
+	pick := func(of ...string) string { return rapid.SampledFrom(of).Draw(t, "value") }
+	switch rapid.IntRange(0, 5).Draw(t, "edit") {
+	case 0:
+		labels[pick("team", manifest.ManagedBy, manifest.WorkloadLabel, "app", "istio-injection", "istio.io/rev")] = pick("enabled", "disabled", "grpcmesh", "deployment.a", "deployment.b", "Helm", "a")
+	case 1:
+		annotations[pick("note", manifest.PortAnnotation)] = pick("80", "8000", "x")
+	case 2:
+		for _, k := range []string{manifest.ManagedBy, "istio-injection", "team"} {
+			if rapid.Bool().Draw(t, "without") {
+				delete(labels, k)
+			}
+		}
+	default:
+		editSpec(t, u, set, pick)
+	}
+	// An empty map is left out: who applies one owns none of what others put in.
+	for field, m := range map[string]map[string]string{"labels": labels, "annotations": annotations} {
+		if unstructured.RemoveNestedField(u.Object, "metadata", field); len(m) > 0 {
+			_ = unstructured.SetNestedStringMap(u.Object, m, "metadata", field)
+		}
+	}
+}
+
+func editSpec(t *rapid.T, u *unstructured.Unstructured, set func(any, ...string), pick func(...string) string) {
+	switch u.GetKind() {
+	case "Service":
+		ports, _, _ := unstructured.NestedSlice(u.Object, "spec", "ports")
+		port := rapid.SampledFrom([]int64{8000, 8001, 9100}).Draw(t, "port")
+		ports = slices.DeleteFunc(ports, func(p any) bool { return p.(map[string]any)["port"] == port })
+		set(append(ports, map[string]any{"port": port, "protocol": "TCP", "name": pick("grpc", "metrics"), "targetPort": rapid.SampledFrom([]int64{50051, 9000}).Draw(t, "target")}), "spec", "ports")
+		if rapid.Bool().Draw(t, "selector") {
+			set(pick("a", "b"), "spec", "selector", "app")
+		}
+	case "Gateway":
+		set("ingressgateway", "spec", "selector", "istio")
+		set([]any{map[string]any{"hosts": []any{pick(hosts...)}, "port": map[string]any{
+			"number": rapid.SampledFrom([]int64{80, 8000}).Draw(t, "port"), "name": pick("grpc-80", "web"), "protocol": pick("GRPC", "HTTP", "HTTPS")}}}, "spec", "servers")
+	case "VirtualService":
+		set([]any{pick("test/grpc", "test/web", "mesh")}, "spec", "gateways")
+		set([]any{pick(hosts...)}, "spec", "hosts")
+		set([]any{map[string]any{"route": []any{map[string]any{"destination": map[string]any{"host": pick("a", "b")}}}}}, "spec", "http")
+	}
+}
+
+// expected says whether an error is one of those by which a run may end: with
+// nothing written.
+func expected(err error) bool {
+	return err == nil || errors.As(err, new(*plan.ConflictError)) || errors.As(err, new(*manifest.TargetError)) ||
+		errors.As(err, new(*k8s.NotReadyError)) || errors.As(err, new(*manifest.InvalidError))
+}
