@@ -32,8 +32,7 @@ type IO struct {
 // Execute runs the command line and returns the exit code. It prints the error,
 // once, on Err.
 func Execute(ctx context.Context, args []string, streams IO) int {
-	klog.SetOutput(io.Discard) // client-go's own chatter; what matters comes back as an error
-	klog.LogToStderr(false)
+	klog.SetLogger(klog.Logger{}) // none: client-go's own chatter; what matters comes back as an error
 	parsed := false
 	root := newRoot(streams, &parsed) //nolint:contextcheck // cobra hands the context to each run
 	root.SetArgs(args)
