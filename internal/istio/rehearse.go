@@ -3,6 +3,7 @@ package istio
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 
@@ -58,8 +59,8 @@ func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Na
 			Cause: "the injector answered but added no sidecar to a pod of this template",
 			Hint:  "Nothing was written. See the injector's reasons: kubectl -n istio-system logs deploy/istiod | grep inject",
 		}
-	case apierrors.IsUnauthorized(err) || forbiddenByRole(err) || ctx.Err() != nil:
-		return "", err
+	case apierrors.IsUnauthorized(err) || forbiddenByRole(err) || !errors.As(err, new(apierrors.APIStatus)) || ctx.Err() != nil:
+		return "", fmt.Errorf("rehearsing a pod of %s: %w", w, err) // nobody has refused the pod
 	case !due && overQuota(err):
 		return NoRoom, nil
 	}
