@@ -82,7 +82,7 @@ func (c *Cluster) Restart(ctx context.Context, w Workload, now time.Time) error 
 // its newest template: only then are there pods, or a revision, to judge.
 func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
 	latest := w
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
 		now, _, err := c.read(ctx, w)
 		latest = now
 		return now.observed, err
