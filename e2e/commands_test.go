@@ -25,13 +25,18 @@ func cmdApply(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, file := range args {
 		text := os.Expand(ts.ReadFile(file), ts.Getenv)
-		cmd := exec.Command(root(".lab/bin/kubectl"), "apply", "-f", "-")
-		cmd.Env = append(os.Environ(), "KUBECONFIG="+ts.Getenv("KUBECONFIG"))
-		cmd.Stdin = strings.NewReader(text)
-		out, err := cmd.CombinedOutput()
+		out, err := kubectlApply(text)
 		ts.Logf("%s", out)
 		ts.Check(err)
 	}
+}
+
+func kubectlApply(text string) (string, error) {
+	cmd := exec.Command(root(".lab/bin/kubectl"), "apply", "-f", "-")
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+root(".lab/kubeconfig"))
+	cmd.Stdin = strings.NewReader(text)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // cmdExpand is `expand FILE`: replaces the $VARIABLES in it by the script's.
