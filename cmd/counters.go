@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ const quietWindow = 2 * time.Second
 // bySidecars is the rung that writes nothing: the sidecars' own counters,
 // before and after the calls. They see calls whichever way they came.
 func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
-	calls, users := r.callCount(e), r.userCalls(ctx, e)
+	stages, users := r.stages(e), r.userCalls(ctx, e)
 	e.Misread, e.Missing = r.t.misread, r.t.missing
 	e.Counts, e.Uncounted = map[string]int{}, map[string]string{}
 	first, err := r.counters(ctx, e)
@@ -46,7 +47,7 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 			return ctx.Err()
 		}
 	} else {
-		calls = fewCalls // nothing will be counted: they show no more than a broken hop
+		stages = []int{fewCalls} // nothing will be counted: they show no more than a broken hop
 	}
 	before, err := r.counters(ctx, e)
 	if err != nil {
@@ -59,17 +60,13 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	if err := r.dial(ctx); err != nil {
 		return err
 	}
-	for i := range calls {
-		if end, ok := ctx.Deadline(); ok && time.Until(end) < min(counterTime, r.o.timeout/4) {
-			break // what was made must still be counted, and is judged
+	var after map[string]int
+	for _, calls := range stages {
+		ended := r.counted(ctx, e, users, calls)
+		if after, err = r.counters(ctx, e); err != nil {
+			return err
 		}
-		s, err := r.call(ctx, users[i%len(users)])
-		if err != nil {
-			break
-		}
-		e.Samples = append(e.Samples, s)
-		r.line.called()
-		if s.NoAnswer && r.dials >= mostConnections {
+		if ended || !slices.ContainsFunc(e.Expected, func(ep check.Endpoint) bool { return after[ep.Address] == before[ep.Address] }) {
 			break
 		}
 	}
@@ -77,10 +74,6 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	e.Own, e.ConnectionsUsed = len(e.Samples), r.dials
 	if r.o.path == "" {
 		e.Samples, e.WitnessWhy = telling(users, e.Samples, e.WitnessWhy)
-	}
-	after, err := r.counters(ctx, e)
-	if err != nil {
-		return err
 	}
 	busy := time.Since(start)
 	sum, foreignRate := 0, 0
@@ -93,6 +86,26 @@ func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
 	// lost on the way, the quiet window's rate still tells of others.
 	e.Foreign = max(sum-e.Own, int(float64(foreignRate)*busy.Seconds()/quiet.Seconds()), 0)
 	return nil
+}
+
+// counted makes calls until there are so many in all; ended says that no more
+// can be made.
+func (r *run) counted(ctx context.Context, e *check.Evidence, users []probe.Call, calls int) (ended bool) {
+	for i := len(e.Samples); i < calls; i++ {
+		if end, ok := ctx.Deadline(); ok && time.Until(end) < min(counterTime, r.o.timeout/4) {
+			return true // what was made must still be counted, and is judged
+		}
+		s, err := r.call(ctx, users[i%len(users)])
+		if err != nil {
+			return true
+		}
+		e.Samples = append(e.Samples, s)
+		r.line.called()
+		if s.NoAnswer && r.dials >= mostConnections {
+			return true
+		}
+	}
+	return false
 }
 
 // userCalls are calls that users' own calls stand beside: on the rung sidecars
@@ -139,22 +152,28 @@ func (r *run) reflectAtPod(ctx context.Context) ([]probe.Service, error) {
 // more than anyone would make: what they show by then is judged.
 const mostCounted = 100_000
 
-// callCount is how many calls show a silent endpoint, at the rate that each of
-// the verdict's three tests is given. One endpoint has nothing to balance with:
-// a few calls show whether they get through.
-func (r *run) callCount(e *check.Evidence) int {
-	shares := make([]float64, 0, len(e.Expected))
+// stages are how many calls are made before the counters are read: as many as
+// show a silent endpoint, at the rate that each of the verdict's three tests is
+// given; and where one stayed silent that may just be the busiest, as many as
+// tell that. One endpoint has nothing to balance with: a few calls show whether
+// they get through.
+func (r *run) stages(e *check.Evidence) []int {
+	var shares, least, most []float64
 	for _, ep := range e.Expected {
 		shares = append(shares, ep.Share)
+		least = append(least, cmp.Or(ep.Least, ep.Share))
+		most = append(most, cmp.Or(ep.Most, ep.Share))
 	}
-	n := fewCalls
+	few, many := fewCalls, fewCalls
 	if len(shares) > 1 {
-		n = max(n, spread.Needed(shares, r.o.alpha/3), spread.StuckNeededShares(shares, r.o.alpha/3))
+		few = max(few, spread.Needed(shares, r.o.alpha/3))
+		many = max(few, spread.Needed(least, r.o.alpha/3), spread.StuckNeededShares(most, r.o.alpha/3))
 	}
+	bound := mostCounted
 	if r.o.requests > 0 {
-		n = min(n, r.o.requests)
+		bound = min(bound, r.o.requests)
 	}
-	return min(n, mostCounted)
+	return slices.Compact([]int{min(few, bound), min(many, bound)})
 }
 
 // counters reads every endpoint's sidecar, side by side. One that can't be read

@@ -134,6 +134,10 @@ func portNumber(svc *corev1.Service, named, listener int) int {
 // endpoints lists the ready endpoints behind the destinations, each with the
 // share of calls that the route's weights promise it, and notes the
 // destinations that have none.
+//
+// Where the busier of two pods drawn does not get the call, the busiest of k
+// gets it only if it is drawn twice (1/k^2), and the idlest whenever it is
+// drawn at all (1-(1-1/k)^2).
 func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 	var all []check.Endpoint
 	t.empty = nil
@@ -154,8 +158,13 @@ func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 		if len(found) == 0 && d.Share > 0 && !t.isUndefined(i) {
 			t.empty = append(t.empty, named(d))
 		}
+		k := float64(len(found))
 		for _, e := range found {
-			all = append(all, check.Endpoint{Address: e.Address, Namespace: svc.Namespace, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / float64(len(found))})
+			one := check.Endpoint{Address: e.Address, Namespace: svc.Namespace, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / k}
+			if i < len(t.policies) && t.policies[i].Idler {
+				one.Least, one.Most = one.Share/k, one.Share*(2-1/k)
+			}
+			all = append(all, one)
 		}
 	}
 	return merge(all), nil
@@ -256,26 +265,6 @@ func readyFor(p *corev1.Pod, now time.Time) time.Duration {
 		}
 	}
 	return 0
-}
-
-// merge adds up the shares of an endpoint that several destinations lead to,
-// and scales what is left to 1. A destination without endpoints has no pod to
-// expect anything of: that calls fail there is told apart from the spread.
-func merge(all []check.Endpoint) []check.Endpoint {
-	var merged []check.Endpoint
-	sum := 0.0
-	for _, e := range all {
-		sum += e.Share
-		if i := slices.IndexFunc(merged, func(m check.Endpoint) bool { return m.Address == e.Address }); i >= 0 {
-			merged[i].Share += e.Share
-			continue
-		}
-		merged = append(merged, e)
-	}
-	for i := range merged {
-		merged[i].Share /= sum
-	}
-	return merged
 }
 
 // portOf is the port of an endpoint's address.

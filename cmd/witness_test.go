@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,28 +60,31 @@ func TestTelling(t *testing.T) {
 }
 
 // However the shares and the rate are, the calls come to an end.
-func TestCallCount(t *testing.T) {
+func TestStages(t *testing.T) {
 	for _, tc := range []struct {
 		shares   []float64
+		least    float64 // of each share, the part that an endpoint can be left with
 		alpha    float64
 		requests int
-		want     int
+		want     []int
 	}{
-		{nil, .001, 0, fewCalls},
-		{[]float64{1}, .001, 0, fewCalls},
-		{[]float64{1}, .001, 2, 2},
-		{[]float64{.5, .5}, .001, 0, 13},
-		{[]float64{.5, .5}, .001, 7, 7},
-		{[]float64{.5, .5}, 5e-324, 0, mostCounted},
-		{[]float64{1 - 1e-12, 1e-12}, .001, 0, mostCounted},
-		{[]float64{1, 0}, .001, 0, mostCounted},
+		{nil, 1, .001, 0, []int{fewCalls}},
+		{[]float64{1}, 1, .001, 0, []int{fewCalls}},
+		{[]float64{1}, 1, .001, 2, []int{2}},
+		{[]float64{.5, .5}, 1, .001, 0, []int{13}},
+		{[]float64{.5, .5}, .5, .001, 0, []int{13, 31}}, // 2 * (3/4)^31 <= 0.001/3
+		{[]float64{.5, .5}, .5, .001, 20, []int{13, 20}},
+		{[]float64{.5, .5}, 1, .001, 7, []int{7}},
+		{[]float64{.5, .5}, 1, 5e-324, 0, []int{mostCounted}},
+		{[]float64{1 - 1e-12, 1e-12}, 1, .001, 0, []int{mostCounted}},
+		{[]float64{1, 0}, 1, .001, 0, []int{mostCounted}},
 	} {
 		e := &check.Evidence{}
 		for _, share := range tc.shares {
-			e.Expected = append(e.Expected, check.Endpoint{Share: share})
+			e.Expected = append(e.Expected, check.Endpoint{Share: share, Least: share * tc.least})
 		}
 		r := &run{o: &verifyOptions{alpha: tc.alpha, requests: tc.requests}}
-		if got := r.callCount(e); got != tc.want {
+		if got := r.stages(e); !slices.Equal(got, tc.want) {
 			t.Errorf("%v at %g, at most %d: %d calls, want %d", tc.shares, tc.alpha, tc.requests, got, tc.want)
 		}
 	}

@@ -133,7 +133,7 @@ func (d *digest) draws() int {
 	return d.named
 }
 
-func (d *digest) stuckNeeded() int { return spread.StuckNeededShares(d.shares, d.alpha) }
+func (d *digest) stuckNeeded() int { return spread.StuckNeededShares(d.most, d.alpha) }
 
 // spread makes the tests. What they find is no fault where some endpoints are
 // preferred by design: which ones, and how much, is not known here.
@@ -173,7 +173,7 @@ func (d *digest) tests() []Finding {
 		return []Finding{d.unseen(silent[0], message)}
 	}
 	if i, logLR, alarm := d.dominance.Alarm(); alarm {
-		message := fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g (log likelihood ratio %.1f)", d.name(i), d.counts[i], d.named, d.shares[i], logLR)
+		message := fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g%s (log likelihood ratio %.1f)", d.name(i), d.counts[i], d.named, d.shares[i], d.atMost(i), logLR)
 		if len(d.Changed) > 0 { // the shares changed with them
 			return []Finding{found(codeChanged, d.name(i), message+"; but endpoints changed meanwhile: "+d.changes(), "wait until the rollout is over, then run it again")}
 		}
@@ -181,6 +181,15 @@ func (d *digest) tests() []Finding {
 			fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see loadBalancer, localityLbSetting and warmup", namespace))}
 	}
 	return nil
+}
+
+// atMost says what share an endpoint can rightly have, where that is more than
+// the expected.
+func (d *digest) atMost(i int) string {
+	if d.most[i] > d.shares[i] {
+		return fmt.Sprintf(", and of %.3g even if all others were busier", d.most[i])
+	}
+	return ""
 }
 
 // unseen is the Finding of a pod that never answers: the gateway's calls to it
@@ -238,7 +247,7 @@ func (d *digest) stuck() (who, calls int, ok bool) {
 		}
 	}
 	n := d.draws()
-	return hit, n, hit >= 0 && spread.StuckShares(d.shares, float64(n)) <= d.alpha
+	return hit, n, hit >= 0 && spread.StuckShares(d.most, float64(n)) <= d.alpha
 }
 
 func (d *digest) stuckConnection() (who, calls int, ok bool) {
@@ -255,7 +264,7 @@ func (d *digest) stuckConnection() (who, calls int, ok bool) {
 			}
 		}
 	}
-	return who, calls, calls > 0 && spread.StuckShares(d.shares, float64(calls))*float64(len(d.conns)) <= d.alpha
+	return who, calls, calls > 0 && spread.StuckShares(d.most, float64(calls))*float64(len(d.conns)) <= d.alpha
 }
 
 // unproven says what a PASS lacks; at most one reason.

@@ -55,6 +55,10 @@ type Endpoint struct {
 	Node      string  `json:"node,omitempty"`
 	Zone      string  `json:"zone,omitempty"`
 	Share     float64 `json:"share"` // expected share of calls, 0 to 1
+	// Least and Most bound the share that the endpoint can have with nothing
+	// being wrong, where the load balancer minds how busy each is; 0 is Share.
+	Least float64 `json:"least,omitempty"`
+	Most  float64 `json:"most,omitempty"`
 }
 
 // Name is the pod's name, else the address; with its namespace where the

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -34,7 +35,9 @@ type digest struct {
 	Evidence
 
 	shares   []float64
-	alpha    float64 // of each test
+	least    []float64 // the shares that endpoints can be left with,
+	most     []float64 // and those that they can have, by design
+	alpha    float64   // of each test
 	index    map[string]int
 	counts   []int // calls by expected endpoint
 	calls    int   // identification calls made
@@ -76,8 +79,11 @@ func fold(e Evidence) *digest {
 	for i, endpoint := range e.Expected {
 		d.index[endpoint.Address] = i
 		d.shares = append(d.shares, endpoint.Share)
+		d.least = append(d.least, cmp.Or(endpoint.Least, endpoint.Share))
+		d.most = append(d.most, cmp.Or(endpoint.Most, endpoint.Share))
 	}
-	d.dominance = spread.NewDominance(d.shares, heavy, d.alpha)
+	// A share below the bound only lowers the ratio: the test stays valid.
+	d.dominance = spread.NewDominance(d.most, heavy, d.alpha)
 	d.calls = len(e.Samples)
 	for _, s := range e.Samples {
 		if s.GoAway {
@@ -273,7 +279,8 @@ func (d *digest) missing() (silent, unsure []int) {
 	return silent, unsure
 }
 
-func (d *digest) needed() int { return spread.Needed(d.shares, d.alpha) }
+// needed is after how many calls a silent endpoint is not just a busy one.
+func (d *digest) needed() int { return spread.Needed(d.least, d.alpha) }
 
 func add[K comparable](m map[K]map[int]int, key K, i int) {
 	if m[key] == nil {

@@ -127,9 +127,21 @@ func (d *digest) summary() Result {
 	}
 	result.Coverage.Calls = d.calls
 	result.Coverage.Needed = d.needed()
-	result.Coverage.Skew = d.dominance.Shown(d.draws())
+	result.Coverage.Skew = d.dominance.Shown(d.draws()) * d.room()
 	result.Coverage.Alpha = d.Alpha
 	return result
+}
+
+// room is by how much the odds of an endpoint can exceed those of its share
+// with nothing being wrong.
+func (d *digest) room() float64 {
+	most := 1.0
+	for i, p := range d.shares {
+		if q := d.most[i]; p < 1 && q < 1 {
+			most = max(most, q/(1-q)*(1-p)/p)
+		}
+	}
+	return most
 }
 
 // invalid finds evidence that no formula can take.
@@ -141,6 +153,9 @@ func (d *digest) invalid() []Finding {
 	for _, endpoint := range d.Expected {
 		if !(endpoint.Share > 0) {
 			return say("endpoint %s has the share %v", endpoint.Address, endpoint.Share)
+		}
+		if l, m := endpoint.Least, endpoint.Most; l != 0 && !(l > 0 && l <= endpoint.Share) || m != 0 && !(m >= endpoint.Share && m <= 1) {
+			return say("endpoint %s has the share %v, of at least %v and at most %v", endpoint.Address, endpoint.Share, l, m)
 		}
 		sum += endpoint.Share
 	}

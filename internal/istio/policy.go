@@ -24,6 +24,7 @@ type Policy struct {
 	Prefers string                       // why some pods are preferred by design; empty: they aren't
 	Within  Scope                        // what the preferred ones have in common
 	Warmup  time.Duration                // how long a new pod gets fewer calls
+	Idler   bool                         // of two pods drawn, the one with fewer calls under way gets the call
 	Subsets map[string]map[string]string // labels of the pods of each subset
 	HTTP2   bool                         // calls keep to HTTP/2, even on a port that Istio does not take for it
 	// Denied is the API server's refusal to show the DestinationRules of some
@@ -112,6 +113,7 @@ func policyOf(rule *networking.DestinationRule, mesh meshConfig, svc *corev1.Ser
 	}
 	lb, outlier := effective(rule.GetTrafficPolicy(), ofSubset, port)
 	p.Sticky = sticky(lb, routeHash(rule.GetTrafficPolicy(), ofSubset, d.Port))
+	p.Idler = idler(lb)
 	p.Prefers, p.Within = prefers(lb, outlier, mesh, svc)
 	p.HTTP2 = keepsHTTP2(rule.GetTrafficPolicy(), ofSubset, mesh, port)
 	p.Warmup = cmp.Or(lb.GetWarmup().GetDuration().AsDuration(), lb.GetWarmupDurationSecs().AsDuration()) // the second is deprecated, and in use
@@ -206,6 +208,20 @@ func sticky(lb *networking.LoadBalancerSettings, hash *networking.LoadBalancerSe
 		return "consistent hashing on query parameter " + key.HttpQueryParameterName
 	}
 	return ""
+}
+
+// idler says whether the balancer minds how busy each pod is. Where nothing is
+// said it is assumed: Istio's default since 1.14.
+func idler(lb *networking.LoadBalancerSettings) bool {
+	if lb.GetConsistentHash() != nil {
+		return false
+	}
+	switch lb.GetSimple() {
+	case networking.LoadBalancerSettings_ROUND_ROBIN, networking.LoadBalancerSettings_RANDOM, networking.LoadBalancerSettings_PASSTHROUGH:
+		return false
+	case networking.LoadBalancerSettings_UNSPECIFIED, networking.LoadBalancerSettings_LEAST_REQUEST, networking.LoadBalancerSettings_LEAST_CONN: //nolint:staticcheck // the last is deprecated, and in use
+	}
+	return true
 }
 
 // prefers is why the gateway prefers some pods to others, or "". In order of
