@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -34,6 +35,9 @@ const (
 	KindUnknownCA   Kind = "certificate-unknown-ca"
 	KindCertificate Kind = "certificate-invalid"
 	KindClientCert  Kind = "client-certificate-needed"
+	KindRejected    Kind = "client-certificate-rejected"
+	KindTLSVersion  Kind = "tls-version"
+	KindTLSClosed   Kind = "tls-closed" // closed or reset while TLS was agreed on
 	KindTLS         Kind = "tls-handshake"
 	KindCanceled    Kind = "canceled"
 	KindOther       Kind = "other"
@@ -45,11 +49,17 @@ type DialError struct {
 	Addr string
 	Kind Kind
 	Err  error // the cause as the system gave it
+	// Next is what to do, where the caller knows better than what follows from
+	// Kind alone: it has flags to name. One line; empty: what follows from Kind.
+	Next string
 }
 
 // Error is the one line.
 func (e *DialError) Error() string {
 	what, next := e.words()
+	if e.Next != "" {
+		next = e.Next
+	}
 	return fmt.Sprintf("%s: %s; %s", e.Addr, what, next)
 }
 
@@ -72,9 +82,9 @@ func (e *DialError) words() (what, next string) {
 	case KindClosed:
 		return "the connection was closed before HTTP/2 began (" + cause + ")", "check that the gateway has a listener on this port, and whether it expects TLS"
 	case KindNeedsTLS:
-		return "the server speaks TLS, and plaintext was sent", "grpcmesh calls in plaintext only: name the gateway's plaintext port"
+		return "the server speaks TLS, and plaintext was sent", "call it with TLS, or name a port that speaks plaintext"
 	case KindPlaintext:
-		return "the server speaks plaintext, and TLS was sent", "name the port that speaks TLS"
+		return "the server speaks plaintext, and TLS was sent", "call it without TLS, or name the port that speaks TLS"
 	case KindALPN:
 		return "the TLS server does not offer HTTP/2 by ALPN (" + cause + ")", "gRPC needs h2: enable it on the listener or the load balancer in front"
 	case KindHTTP1:
@@ -84,13 +94,19 @@ func (e *DialError) words() (what, next string) {
 	case KindExpired:
 		return "the server's certificate is not valid at this time (" + cause + ")", "renew it, or check this machine's clock"
 	case KindWrongName:
-		return "the server's certificate is for another name (" + cause + ")", "give the name that the certificate has as the authority, or fix the gateway's credential"
+		return "the server's certificate is for another name (" + cause + ")", "check the name that was asked for, or fix the gateway's credential"
 	case KindUnknownCA:
 		return "the server's certificate is from an unknown authority (" + cause + ")", "give the CA certificate that signed it"
 	case KindCertificate:
 		return "the server's certificate is not acceptable (" + cause + ")", "check the gateway's credential"
 	case KindClientCert:
 		return "the server wants a client certificate (" + cause + ")", "give a client certificate and key that the gateway trusts"
+	case KindRejected:
+		return "the server refuses the client certificate (" + cause + ")", "give one that is valid now and signed by a CA that the gateway trusts"
+	case KindTLSVersion:
+		return "the server and grpcmesh have no TLS version in common (" + cause + ")", "at least TLS 1.2 is needed: raise what the gateway's server or the load balancer in front offers"
+	case KindTLSClosed:
+		return "the connection was closed while TLS was agreed on (" + cause + ")", "the gateway may serve no host of the name asked for on this port, or lack its certificate: check the name, and the Gateway's credentialName"
 	case KindTLS:
 		return "the TLS handshake failed (" + cause + ")", "check the TLS versions and ciphers of the gateway's server (at least TLS 1.2 is needed)"
 	case KindCanceled:
@@ -121,7 +137,7 @@ func dialKind(ctx context.Context, err error) Kind {
 }
 
 // tlsKind names the failure of a TLS handshake, or of the first read after it.
-func tlsKind(ctx context.Context, err error) Kind {
+func tlsKind(ctx context.Context, err error, config *tls.Config) Kind {
 	var (
 		record   tls.RecordHeaderError
 		invalid  x509.CertificateInvalidError
@@ -146,13 +162,24 @@ func tlsKind(ctx context.Context, err error) Kind {
 		return KindSilent
 	}
 	// An alert of the peer has no exported type; these are crypto/tls's texts.
-	switch text := err.Error(); {
-	case strings.Contains(text, "no application protocol"), strings.Contains(text, "unadvertised ALPN"):
+	text := err.Error()
+	says := func(any ...string) bool {
+		return slices.ContainsFunc(any, func(words string) bool { return strings.Contains(text, words) })
+	}
+	switch {
+	case says("no application protocol", "unadvertised ALPN"):
 		return KindALPN
-	case strings.Contains(text, "certificate required"), strings.Contains(text, "remote error: tls: bad certificate"),
-		strings.Contains(text, "remote error: tls: unknown certificate"):
+	case says("protocol version"):
+		return KindTLSVersion
+	case says("certificate required"):
 		return KindClientCert
-	case strings.Contains(text, "tls: "):
+	case says("remote error: tls: bad certificate", "remote error: tls: unknown certificate", "remote error: tls: expired certificate",
+		"remote error: tls: revoked certificate", "remote error: tls: unsupported certificate"):
+		if len(config.Certificates) > 0 {
+			return KindRejected
+		}
+		return KindClientCert
+	case says("tls: "):
 		return KindTLS
 	}
 	return KindClosed

@@ -2,14 +2,12 @@ package probe
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
@@ -25,6 +23,7 @@ type Conn struct {
 	client   *grpc.ClientConn
 	seq      atomic.Int64
 	borrowed bool // of another Conn, whose wire it is
+	secured  *Secured // nil: plaintext
 }
 
 // Open makes one connection, with TLS if asked, and returns when the server's
@@ -42,16 +41,17 @@ func Open(ctx context.Context, target Target) (*Conn, error) {
 	if err != nil {
 		return fail(dialKind(ctx, err), err)
 	}
-	secured, kind, err := secure(ctx, raw, target)
+	conn, how, kind, err := secure(ctx, raw, target)
 	if err != nil {
 		_ = raw.Close()
 		return fail(kind, err)
 	}
-	c, err := newConn(target, newWire(secured))
+	c, err := newConn(target, newWire(conn))
 	if err != nil {
 		_ = raw.Close()
 		return fail(KindOther, err)
 	}
+	c.secured = how
 	if kind, err := c.greeted(ctx); err != nil {
 		_ = c.Close()
 		return fail(kind, err)
@@ -91,27 +91,6 @@ func connect(ctx context.Context, target Target) (net.Conn, error) {
 	}
 	var dialer net.Dialer
 	return dialer.DialContext(ctx, "tcp", target.Addr)
-}
-
-// secure does TLS below the wire's watch, so that the watch sees HTTP/2.
-func secure(ctx context.Context, raw net.Conn, target Target) (net.Conn, Kind, error) {
-	if target.TLS == nil {
-		return raw, "", nil
-	}
-	config := target.TLS.Clone()
-	config.NextProtos = []string{"h2"}
-	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
-	if config.ServerName == "" {
-		config.ServerName = hostOf(target.Authority)
-	}
-	conn := tls.Client(raw, config)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, tlsKind(ctx, err), err
-	}
-	if got := conn.ConnectionState().NegotiatedProtocol; got != "h2" {
-		return nil, KindALPN, fmt.Errorf("it chose %q", got)
-	}
-	return conn, "", nil
 }
 
 func newConn(target Target, w *wire) (*Conn, error) {
@@ -174,58 +153,10 @@ func (c *Conn) greeted(ctx context.Context) (Kind, error) {
 	case ctx.Err() != nil:
 		return KindSilent, ctx.Err()
 	case c.target.TLS != nil:
-		return tlsKind(ctx, err), err // TLS 1.3 tells of client certificates late
+		return tlsKind(ctx, err, c.target.TLS), err // TLS 1.3 tells of client certificates late
 	}
 	if speaksTLS(ctx, c.target) {
 		return KindNeedsTLS, err
 	}
 	return KindClosed, err
-}
-
-// speaksTLS asks by a second connection, made only once the first one failed:
-// many TLS servers (Go's among them) close on plaintext without an alert. The
-// certificate is verified like any; that it is not acceptable proves TLS too.
-func speaksTLS(ctx context.Context, target Target) bool {
-	raw, err := connect(ctx, target)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = raw.Close() }()
-	w := newWire(raw)
-	_ = tls.Client(w, &tls.Config{ServerName: hostOf(target.Authority), MinVersion: tls.VersionTLS12}).HandshakeContext(ctx)
-	return firstKind(w.firstBytes()) == KindNeedsTLS
-}
-
-// done tells grpc-go that TLS is already spoken, so that :scheme is https.
-type done struct{}
-
-// ClientHandshake has nothing left to do.
-func (done) ClientHandshake(_ context.Context, _ string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return conn, secureInfo{credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}, nil
-}
-
-// ServerHandshake is not for a client.
-func (done) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return nil, nil, errors.New("a probe is no server")
-}
-
-// Info says TLS.
-func (done) Info() credentials.ProtocolInfo { return credentials.ProtocolInfo{SecurityProtocol: "tls"} }
-
-// Clone is itself: it holds nothing.
-func (d done) Clone() credentials.TransportCredentials { return d }
-
-// OverrideServerName does nothing: names were verified in the handshake.
-func (done) OverrideServerName(string) error { return nil }
-
-type secureInfo struct{ credentials.CommonAuthInfo }
-
-// AuthType names the handshake.
-func (secureInfo) AuthType() string { return "tls" }
-
-func hostOf(authority string) string {
-	if host, _, err := net.SplitHostPort(authority); err == nil {
-		return host
-	}
-	return authority
 }
