@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,26 +22,45 @@ func calledAs(c *cobra.Command) called {
 	as := called{program: strings.TrimSuffix(c.CommandPath(), " "+c.Name())}
 	connection := c.InheritedFlags()
 	c.Flags().Visit(func(f *pflag.Flag) {
-		if connection.Lookup(f.Name) == nil || f.Name == "namespace" {
-			return
-		}
-		flag := "--" + f.Name
 		switch {
+		case connection.Lookup(f.Name) == nil || f.Name == "namespace":
 		case f.Name == "token" || f.Name == "password":
-			as.connection = append(as.connection, flag, `"$`+strings.ToUpper(f.Name)+`"`)
-		case f.Value.Type() == "bool":
-			as.connection = append(as.connection, flag+"="+f.Value.String())
+			as.connection = append(as.connection, "--"+f.Name, `"$`+strings.ToUpper(f.Name)+`"`)
 		default:
-			values := []string{f.Value.String()}
-			if list, ok := f.Value.(pflag.SliceValue); ok {
-				values = list.GetSlice()
-			}
-			for _, v := range values {
-				as.connection = append(as.connection, flag, quote(v))
-			}
+			as.connection = append(as.connection, quoteAll(asGiven(f))...)
 		}
 	})
 	return as
+}
+
+// givenFlags are a command's own flags that were given, and --namespace, as
+// they would be given again.
+func givenFlags(c *cobra.Command, but ...string) []string {
+	var flags []string
+	connection := c.InheritedFlags()
+	c.Flags().Visit(func(f *pflag.Flag) {
+		if (connection.Lookup(f.Name) == nil || f.Name == "namespace") && !slices.Contains(but, f.Name) {
+			flags = append(flags, asGiven(f)...)
+		}
+	})
+	return flags
+}
+
+// asGiven is a flag with its value, as words of a command line.
+func asGiven(f *pflag.Flag) []string {
+	flag := "--" + f.Name
+	if f.Value.Type() == "bool" {
+		return []string{strings.TrimSuffix(flag+"="+f.Value.String(), "=true")}
+	}
+	values := []string{f.Value.String()}
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		values = list.GetSlice()
+	}
+	var words []string
+	for _, v := range values {
+		words = append(words, flag, v)
+	}
+	return words
 }
 
 // grpcmesh is the command line of another of grpcmesh's commands.

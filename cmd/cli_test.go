@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 // TestCLI runs the transcripts in testdata/cli. Each finds API servers that
 // answer nothing but one refusal, under the kubeconfigs unauthorized, forbidden
 // and silent in its folder, one that nothing listens for, refused, and a gRPC
-// server without any mesh at $GRPC.
+// server without any mesh at $GRPC, and those of serveTLS.
 func TestCLI(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -88,6 +88,9 @@ func setup(env *testscript.Env) error {
 		}
 	}
 	if err := writeKubeconfig(env, "refused", "https://127.0.0.1:1"); err != nil {
+		return err
+	}
+	if err := serveTLS(env); err != nil {
 		return err
 	}
 	return serveGRPC(env)

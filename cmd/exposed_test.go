@@ -92,7 +92,7 @@ func TestCalledAs(t *testing.T) {
 		{"--host a.com -n test --timeout 3s", ""}, // of expose, and what each command means in its own way
 		{"--context lab --kubeconfig ./x.conf", "--context lab --kubeconfig ./x.conf"},
 		{"--as jane --as-group a --as-group b|c", "--as jane --as-group a --as-group 'b|c'"},
-		{"--insecure-skip-tls-verify --request-timeout 3s", "--insecure-skip-tls-verify=true --request-timeout 3s"},
+		{"--insecure-skip-tls-verify --request-timeout 3s", "--insecure-skip-tls-verify --request-timeout 3s"},
 		{"--token secret --password secret --username jane", `--password "$PASSWORD" --token "$TOKEN" --username jane`},
 	} {
 		root := newRoot(IO{}, new(bool))

@@ -26,7 +26,7 @@ type shared struct {
 func (o *verifyOptions) open(ctx context.Context, dial int) (*probe.Conn, error) {
 	target := o.dialTarget(dial)
 	if o.lines == nil || dial > 0 || target.TLS != nil {
-		return probe.Open(ctx, target)
+		return o.dial(ctx, target)
 	}
 	o.lines.mu.Lock()
 	s := o.lines.open[target.Addr]
@@ -35,11 +35,24 @@ func (o *verifyOptions) open(ctx context.Context, dial int) (*probe.Conn, error)
 		o.lines.open[target.Addr] = s
 	}
 	o.lines.mu.Unlock()
-	s.once.Do(func() { s.conn, s.err = probe.Open(ctx, target) })
+	s.once.Do(func() { s.conn, s.err = o.dial(ctx, target) })
 	if s.err != nil {
 		return nil, s.err
 	}
 	return s.conn.For(target.Authority, dial)
+}
+
+// dialAuthority is the :authority of every call: the one given, else the
+// address as a client would send it.
+func (o *verifyOptions) dialAuthority() string {
+	if o.authority != "" {
+		return o.authority
+	}
+	return o.addr
+}
+
+func (o *verifyOptions) dialTarget(conn int) probe.Target {
+	return probe.Target{Addr: o.addr, Authority: o.dialAuthority(), Conn: conn, TLS: o.tls.config}
 }
 
 // close ends them all.

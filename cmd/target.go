@@ -78,6 +78,9 @@ func (o *verifyOptions) findTarget(ctx context.Context, cluster *k8s.Cluster, me
 		return nil, err
 	}
 	listeners, via := o.listeners(routes, ingresses, owner)
+	if met := istio.Met(listeners, o.tls.on(), o.nameAsked()); len(met) > 0 {
+		listeners = met // else the dial says what is wrong
+	}
 	t.via = via
 	serving := routes.ServingEach(listeners, o.authorityHost())
 	c, err := o.choose(routes, serving, listeners, owner)
@@ -139,7 +142,7 @@ func (o *verifyOptions) chooseRule(t *target) (istio.Entry, error) {
 
 // takes is what the gateway makes of a call to the path.
 func (t *target) takes(authority, path string) istio.Taken {
-	return t.table.Take(istio.Call{Path: path, Authority: authority, TLS: t.gw.Server.GetTls() != nil})
+	return t.table.Take(istio.Call{Path: path, Authority: authority, TLS: t.gw.Secures()})
 }
 
 // choose narrows the VirtualServices that serve the authority to the one meant:

@@ -50,6 +50,11 @@ type verifyOptions struct {
 
 	among string // of several, the namespace/name of this one
 	lines *lines // which several share
+
+	tls tlsFlags
+
+	called            called
+	given, givenPlain []string // the flags that were given; and without those of TLS
 }
 
 // methodPath is a gRPC method's path, as it stands in :path.
@@ -75,6 +80,9 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
   # One host of several behind that address
   grpcmesh verify --addr 203.0.113.10:8000 --authority greeter.example.com
 
+  # By TLS, with a CA of one's own
+  grpcmesh verify --addr 203.0.113.10:443 --authority greeter.example.com --tls --ca-file ca.crt
+
   # Without writing anything to the cluster
   grpcmesh verify --addr 203.0.113.10:8000 --read-only
 
@@ -89,6 +97,8 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 			if f := c.Flags().Lookup("namespace"); f != nil && f.Changed {
 				o.namespace = f.Value.String()
 			}
+			o.called, o.given, o.givenPlain = calledAs(c), givenFlags(c, "tls"), givenFlags(c, tlsNames()...)
+			o.tls.off = c.Flags().Changed("tls") && !o.tls.use
 			if o.from != "" {
 				return o.again(c)
 			}
@@ -103,6 +113,7 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 	fs.BoolVar(&o.all, "all", false, "Verify every route of the namespace that a gateway serves.")
 	fs.StringArrayVarP(&o.files, "filename", "f", nil, "Verify what the Exposures in a `FILE` expose (docs/exposure.schema.json; '-' is stdin).")
 	fs.StringVar(&o.authority, "authority", "", "Host name that calls ask for. Default: the address's host.")
+	o.tls.add(fs)
 	fs.StringVar(&o.service, "service", "", "Narrow it to the route that leads to this Service.")
 	fs.StringVar(&o.virtualService, "virtual-service", "", "Narrow it to this VirtualService.")
 	fs.StringVar(&o.path, "path", "", "Method that real calls use, as `/PKG.SERVICE/METHOD`, where the app has no reflection; it is called with a message that no app can read.")
@@ -143,6 +154,9 @@ func (o *verifyOptions) validate() error {
 		return invalid("--identify", o.identify, "adds a VirtualService for the time of the check, which --read-only forbids")
 	}
 	if err := o.validOutput(); err != nil {
+		return err
+	}
+	if err := o.tls.validate(); err != nil {
 		return err
 	}
 	if o.requests < 0 {
@@ -186,6 +200,9 @@ func (o *verifyOptions) authorityHost() string {
 // run is the whole way: address, target, samples, verdict, report.
 func (o *verifyOptions) run(ctx context.Context) error {
 	if err := o.validate(); err != nil {
+		return err
+	}
+	if err := o.tls.read(); err != nil {
 		return err
 	}
 	if err := o.writable(); err != nil {
@@ -232,13 +249,13 @@ func (o *verifyOptions) examine(ctx context.Context, cluster *k8s.Cluster, mesh 
 // withoutCluster dials all the same: an address that can't be dialled is an
 // error whoever asks. Beyond that nothing can be told without a cluster.
 func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
-	conn, err := probe.Open(ctx, o.dialTarget(0))
+	conn, err := o.open(ctx, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
 	o.say("no cluster %s", why)
-	evidence := check.Evidence{Rung: check.RungRoute, Alpha: o.alpha, Where: check.Where{Address: o.addr},
+	evidence := check.Evidence{Rung: check.RungRoute, Alpha: o.alpha, Where: check.Where{Address: o.addr}, TLS: secured(conn),
 		WitnessWhy: "there is no cluster to ask which methods the app has"}
 	call := probe.Call{Path: noPath}
 	if o.path != "" {
@@ -250,19 +267,6 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 	}
 	return o.judge(&report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
 		Target: "an address, with no cluster to ask what is behind it"}, evidence)
-}
-
-// dialAuthority is the :authority of every call: the one given, else the
-// address as a client would send it.
-func (o *verifyOptions) dialAuthority() string {
-	if o.authority != "" {
-		return o.authority
-	}
-	return o.addr
-}
-
-func (o *verifyOptions) dialTarget(conn int) probe.Target {
-	return probe.Target{Addr: o.addr, Authority: o.dialAuthority(), Conn: conn}
 }
 
 // say tells of the run's course; of one among several only what is amiss.

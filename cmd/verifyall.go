@@ -163,7 +163,9 @@ func (o *verifyOptions) each(w *view, exposures []report.Exposure) []*verifyOpti
 		one.among = e.Namespace + "/" + e.VirtualService
 		one.namespace, one.virtualService = e.Namespace, e.VirtualService
 		if one.addr == "" {
-			one.addr = w.entrance(e)
+			var secured bool
+			one.addr, secured = w.entrance(e, o.tls.on())
+			one.tls = o.tls.toggled(secured)
 		}
 		one.authority = authorityFor(e.Hosts[0], one.addr)
 		all = append(all, &one)
@@ -171,17 +173,22 @@ func (o *verifyOptions) each(w *view, exposures []report.Exposure) []*verifyOpti
 	return all
 }
 
-// entrance is an address and port by which calls reach an exposure, or "".
-func (w *view) entrance(e report.Exposure) string {
+// entrance is an address and port by which calls reach an exposure, or "", and
+// whether by TLS: as is preferred, if it can be.
+func (w *view) entrance(e report.Exposure, prefer bool) (addr string, secured bool) {
 	i := slices.IndexFunc(w.routes.VirtualServices, func(vs *clientnet.VirtualService) bool {
 		return vs.Namespace == e.Namespace && vs.Name == e.VirtualService
 	})
 	for _, l := range w.routes.Entrances(w.routes.VirtualServices[i], w.ingresses) {
-		for _, a := range l.Ingress.Addresses {
-			return net.JoinHostPort(a, strconv.Itoa(int(l.Server.Port.GetNumber())))
+		if len(l.Ingress.Addresses) == 0 || addr != "" && l.Secures() != prefer {
+			continue
+		}
+		addr, secured = net.JoinHostPort(l.Ingress.Addresses[0], strconv.Itoa(int(l.Server.Port.GetNumber()))), l.Secures()
+		if secured == prefer {
+			break
 		}
 	}
-	return ""
+	return addr, secured
 }
 
 // tally tells how far a run over several services is.

@@ -133,6 +133,8 @@ type Evidence struct {
 	// Limit is the most calls the user allows; 0 is no limit.
 	Limit int   `json:"limit,omitempty"`
 	Where Where `json:"where,omitzero"`
+	// TLS is how the first connection was secured; nil: it was plaintext.
+	TLS *TLS `json:"tls,omitempty"`
 }
 
 // Count is how often one endpoint answered, and that as a share of all

@@ -42,6 +42,7 @@ const (
 	codeProbeRBAC   = "GM254"
 	codeRenewed     = "GM255"
 	codePartial     = "GM256"
+	codeUnverified  = "GM260"
 )
 
 // Code describes one code: what it does to the verdict (Pass: nothing), the
@@ -97,6 +98,7 @@ func Codes() []Code {
 		{codeProbeRBAC, Pass, Warning, "a policy refuses the probe's path, but not the users'"},
 		{codeRenewed, Pass, Info, "the connection was renewed during the run"},
 		{codePartial, Pass, Info, "the route takes some of the app's services only"},
+		{codeUnverified, Pass, Warning, "the server's certificate was not verified: whoever answered may be anyone"},
 	}
 }
 

@@ -175,6 +175,12 @@ func routeRows() []row {
 		{"the app can't read the message", both(witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "cannot parse"}), func(e *Evidence) { e.Unreadable = true }), Pass, nil},
 		{"the app is away, whatever the message", both(witness(probe.Sample{Upstream: true, Code: codes.Unavailable, Message: "boom"}), func(e *Evidence) { e.Unreadable = true }), Pass, []string{"GM253"}},
 
+		// TLS that anyone could have spoken: said, and no verdict is another for it.
+		{"a certificate verified", func(e *Evidence) { e.TLS = &TLS{Version: "TLS 1.3", ServerName: "a.example"} }, Pass, nil},
+		{"a certificate not verified", unverified(""), Pass, []string{"GM260"}},
+		{"a certificate not verified, and a hop fails", both(unverified("expired"), calls(repeat(9, flagged("UH", "")))), Fail, []string{"GM204", "GM260"}},
+		{"a certificate not verified, and evidence that can't be", both(unverified(""), func(e *Evidence) { e.Alpha = 2 }), Inconclusive, []string{"GM241", "GM260"}},
+
 		// A port that Istio takes for something else.
 		{"a misread port", misread, Fail, []string{"GM216"}},
 		{"a misread port, and the hop fails", both(misread, calls(repeat(9, flagged("UPE", "protocol error")))), Fail, []string{"GM209", "GM216"}},
@@ -303,4 +309,12 @@ func gone(e *Evidence) {
 func elsewhere(s probe.Sample) probe.Sample {
 	s.Path = "/app.Other/Say"
 	return s
+}
+
+// unverified is TLS whose certificate was not verified, and why it would have
+// been refused.
+func unverified(refusal string) func(*Evidence) {
+	return func(e *Evidence) {
+		e.TLS = &TLS{Version: "TLS 1.3", ServerName: "a.example", Unverified: true, Refusal: refusal}
+	}
 }

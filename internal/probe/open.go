@@ -22,7 +22,7 @@ type Conn struct {
 	wire     *wire
 	client   *grpc.ClientConn
 	seq      atomic.Int64
-	borrowed bool // of another Conn, whose wire it is
+	borrowed bool     // of another Conn, whose wire it is
 	secured  *Secured // nil: plaintext
 }
 

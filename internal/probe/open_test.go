@@ -95,17 +95,17 @@ func TestFault43SkippingIsKnown(t *testing.T) {
 	old, oldPool := cert(t, "app.example", time.Now().Add(-time.Hour))
 	for name, tc := range map[string]struct {
 		server tls.Certificate
-		config tls.Config
+		config *tls.Config
 		want   string
 	}{
-		"unknown CA": {good, tls.Config{ServerName: "app.example"}, "unknown authority"},
-		"wrong name": {good, tls.Config{ServerName: "other.example", RootCAs: pool}, "not other.example"},
-		"expired":    {old, tls.Config{ServerName: "app.example", RootCAs: oldPool}, "expired"},
-		"good":       {good, tls.Config{ServerName: "app.example", RootCAs: pool}, ""},
+		"unknown CA": {good, &tls.Config{ServerName: "app.example"}, "unknown authority"},
+		"wrong name": {good, &tls.Config{ServerName: "other.example", RootCAs: pool}, "not other.example"},
+		"expired":    {old, &tls.Config{ServerName: "app.example", RootCAs: oldPool}, "expired"},
+		"good":       {good, &tls.Config{ServerName: "app.example", RootCAs: pool}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.config.InsecureSkipVerify = true
-			conn := open(t, Target{Addr: serveGRPC(t, grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&tc.server)))), TLS: &tc.config})
+			conn := open(t, Target{Addr: serveGRPC(t, grpc.NewServer(grpc.Creds(credentials.NewServerTLSFromCert(&tc.server)))), TLS: tc.config})
 			how := conn.TLS()
 			if how == nil || !how.Skipped || (how.Refusal == "") != (tc.want == "") || !strings.Contains(how.Refusal, tc.want) {
 				t.Errorf("%+v", how)

@@ -20,10 +20,11 @@ type Verify struct {
 	Target     string `json:"target"`               // what is under test, in words
 	Identified string `json:"identified,omitempty"` // the rung: route or sidecars
 	check.Result
-	Witness *Witness `json:"witness,omitempty"`
-	Calls   int      `json:"calls"`           // for telling pods apart
-	Dials   int      `json:"dials"`           // connections that took
-	Error   string   `json:"error,omitempty"` // in a list of reports: why nothing could be judged
+	TLS     *check.TLS `json:"tls,omitempty"` // missing: plaintext
+	Witness *Witness   `json:"witness,omitempty"`
+	Calls   int        `json:"calls"`           // for telling pods apart
+	Dials   int        `json:"dials"`           // connections that took
+	Error   string     `json:"error,omitempty"` // in a list of reports: why nothing could be judged
 }
 
 // Witness is the calls on the users' own route, without the probe's mark.
@@ -38,6 +39,7 @@ func (v *Verify) Reports() []*Verify { return []*Verify{v} }
 
 // Reached fills in what the evidence says beside the judgement.
 func (v *Verify) Reached(e check.Evidence) {
+	v.TLS = e.TLS
 	v.Calls = len(e.Samples)
 	conns := map[int]bool{}
 	for _, s := range e.Samples {
@@ -116,6 +118,9 @@ func (v *Verify) evidence() []string {
 	if v.Witness != nil {
 		line("users' route: %d of %s without the probe's mark came through (%s)",
 			v.Witness.Upstream, count(v.Witness.Calls, "call"), strings.Join(v.Witness.Paths, ", "))
+	}
+	if v.TLS != nil {
+		line("tls: %s", v.TLS)
 	}
 	if r.Unidentified > 0 {
 		line("unidentified: %s", count(r.Unidentified, "answer"))
