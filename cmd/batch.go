@@ -1,9 +1,11 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"grpcmesh/internal/istio"
@@ -28,7 +30,7 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 	if err != nil {
 		return nil, err
 	}
-	var xs batch
+	var xs, all batch
 	var errs []error
 	for _, intent := range intents {
 		if len(intents) > 1 {
@@ -37,24 +39,32 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		x := newExposer(o, cluster, mesh, intent, xs)
 		err := x.resolve(ctx)
 		switch {
-		case err == nil:
-			xs = append(xs, x)
 		case ctx.Err() != nil:
-			return nil, err
+			return nil, cmp.Or(err, ctx.Err())
 		case (o.all || o.selector != "") && errors.As(err, new(noPortError)):
 			o.say("           passed by: %s", err)
-		case len(intents) > 1:
-			errs = append(errs, fmt.Errorf("%s/%s: %w", intent.Namespace, intent.Workload, err))
-		default:
-			errs = append(errs, err)
+			continue
+		case x.routed:
+			xs = append(xs, x)
 		}
+		all, errs = append(all, x), append(errs, err)
 	}
-	if len(errs) == 0 && len(xs) == 0 {
+	if len(all) == 0 {
 		return nil, &manifest.TargetError{What: "no workload of namespace " + o.intent.Namespace + " that was looked at speaks gRPC",
 			Hint: "Where one listens on another port, name it: grpcmesh expose WORKLOAD --target-port PORT"}
 	}
 	xs.shareGateways()
-	return xs, errors.Join(errs...)
+	if errors.Join(errs...) == nil {
+		for _, x := range xs {
+			x.tellWarnings()
+		}
+		return xs, nil
+	}
+	for i, err := range xs.planEach(ctx) { // of those whose objects are known
+		j := slices.Index(all, xs[i])
+		errs[j] = errors.Join(errs[j], err)
+	}
+	return nil, o.refuse(all, errs)
 }
 
 // shareGateways gives all of a namespace one Gateway: the last knows what all
@@ -71,7 +81,9 @@ func (xs batch) shareGateways() {
 
 // plan asks the server for a dry run of everything and decides what to write.
 // What several need is written with the first.
-func (xs batch) plan(ctx context.Context) error {
+func (xs batch) plan(ctx context.Context) error { return errors.Join(xs.planEach(ctx)...) }
+
+func (xs batch) planEach(ctx context.Context) []error {
 	seen := map[manifest.ID]bool{}
 	var errs []error
 	for _, x := range xs {
@@ -88,7 +100,7 @@ func (xs batch) plan(ctx context.Context) error {
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // carryOut writes the plans, one after another, then restarts and waits for

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -112,9 +113,14 @@ func (o *exposeOptions) validate() error {
 	if o.timeout <= 0 {
 		return &manifest.InvalidError{Field: "--timeout", Value: o.timeout.String(), Reason: "must be more than 0"}
 	}
-	if ns := o.flags.Namespace(); istio.PassedBy(ns) {
-		return &manifest.InvalidError{Field: "--namespace", Value: ns,
-			Reason: "Istio's injector passes this namespace by whatever its labels, so no pod in it gets a sidecar; run the gRPC server in a namespace of its own"}
+	return notPassedBy("--namespace", o.flags.Namespace())
+}
+
+// notPassedBy refuses a namespace in which no pod ever gets a sidecar.
+func notPassedBy(field, namespace string) error {
+	if istio.PassedBy(namespace) {
+		return fmt.Errorf("%s: %w", finding.Excluded, &manifest.InvalidError{Field: field, Value: namespace,
+			Reason: "Istio's injector passes this namespace by whatever its labels, so no pod in it gets a sidecar; run the gRPC server in a namespace of its own"})
 	}
 	return nil
 }
@@ -233,16 +239,16 @@ func (o *exposeOptions) say(format string, args ...any) {
 
 // asks says whether there is anything to ask about.
 func (o *exposeOptions) asks(x *exposer) bool {
-	return x.gap() != "" && !o.yes && o.dryRun == "none"
+	return len(x.risks()) > 0 && !o.yes && o.dryRun == "none"
 }
 
-// consent asks before a restart that leaves a gap in service. Where no one can
+// consent asks before a restart that would hurt the service. Where no one can
 // answer, --yes must have.
 func (o *exposeOptions) consent(ctx context.Context, x *exposer) error {
 	if !o.asks(x) {
 		return nil
 	}
-	return confirm(ctx, o.IO, x.workload, x.gap(), o.timeout)
+	return confirm(ctx, o.IO, x.workload, x.risks(), o.timeout)
 }
 
 // connect makes the clients of the cluster and its mesh that the flags name; it

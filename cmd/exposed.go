@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/report"
 )
 
@@ -18,6 +19,7 @@ func (x *exposer) document(dryRun string) *report.Expose {
 			Port: x.open.Port, Replicas: len(x.ingress.Pods)},
 		Host:     x.exposure.Host,
 		Warnings: x.warnings,
+		Findings: finding.Sort(x.findings),
 	}
 	if dryRun != "none" {
 		doc.DryRun = dryRun

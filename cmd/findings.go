@@ -35,7 +35,8 @@ func findingsIn(err error) (found []finding.Finding, rest []error) {
 // findingOf is the one finding that an error is; ok is false where it carries no
 // code.
 func findingOf(err error) (f finding.Finding, ok bool) {
-	switch e := err.(type) { //nolint:errorlint // the tree is findingsIn's
+	defer func() { f.Next = strings.TrimPrefix(f.Next, "Nothing was written. ") }() // which goes for all of them
+	switch e := err.(type) {                                                        //nolint:errorlint // the tree is findingsIn's
 	case *k8s.NotReadyError:
 		return finding.New(e.Code, e.Namespace, e.Subject, e.Cause, e.Hint), e.Code != ""
 	case *plan.ConflictError:

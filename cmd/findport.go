@@ -158,7 +158,8 @@ func (x *exposer) judgePort(pod string, answer k8s.Answer) error {
 	case k8s.SpokeGRPC:
 		return nil
 	case k8s.SpokeHTTP2:
-		x.warn("pod %s answers on port %d (%s) by HTTP/2, but not as gRPC servers answer a call of an unknown service", pod, x.port.Port, x.port.How)
+		x.found(finding.New(finding.OddGRPC, x.workload.Namespace, x.workload.String(),
+			fmt.Sprintf("pod %s answers on port %d (%s) by HTTP/2, but not as gRPC servers answer a call of an unknown service", pod, x.port.Port, x.port.How), ""))
 		return nil
 	case k8s.NoAnswer:
 		if k8s.ProbedReady(x.workload.Template, x.port.Port) {

@@ -19,6 +19,9 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	if x.ingress, alike, err = istio.ChooseIngress(all, asked, x.intent.GatewayPort, x.exposure.Port); err != nil {
 		return err
 	}
+	if x.exposure.Port == 0 && x.intent.GatewayPort == 0 {
+		return nil // which port to take depends on the Service, which is not known
+	}
 	if x.open, err = istio.ChoosePort(x.ingress, x.intent.GatewayPort, x.exposure.Port); err != nil {
 		return err
 	}

@@ -39,13 +39,13 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 	}
 	made := slices.ContainsFunc(services, mine)
 	x.exposure.Service = serviceToMake(services, x.workload.Name, mine)
-	var findings []found
+	var findings []leading
 	for _, svc := range services {
 		for _, p := range svc.Spec.Ports {
 			if mine(svc) || k8s.TargetPort(p, []corev1.Pod{{Spec: x.workload.Template.Spec}}) != x.port.Port {
 				continue
 			}
-			f := found{svc: svc, port: p}
+			f := leading{svc: svc, port: p}
 			if k8s.GRPCPort(p) && svc.Spec.ClusterIP != corev1.ClusterIPNone {
 				var err error
 				if f.strangers, err = others(ctx, svc.Spec.Selector); err != nil {
@@ -95,7 +95,7 @@ func serviceToMake(services []corev1.Service, workload string, mine func(corev1.
 }
 
 // found is another's Service that leads to the app's port.
-type found struct {
+type leading struct {
 	svc       corev1.Service
 	port      corev1.ServicePort
 	strangers []string
@@ -103,33 +103,43 @@ type found struct {
 
 // judge warns of a Service that is passed by. One that holds the name that a
 // new Service would have is a *plan.ConflictError.
-func (x *exposer) judge(f found) error {
+func (x *exposer) judge(f leading) error {
 	svc, reused := f.svc, x.exposure.Reuse != ""
 	inTheWay := !reused && svc.Name == x.exposure.ServiceName()
 	conflict := func(code, reason, hint string) error {
 		return &plan.ConflictError{Code: code, ID: manifest.ID{Kind: "Service", Namespace: svc.Namespace, Name: svc.Name},
 			Reason: "it was not made by grpcmesh, and " + reason, Hint: "Nothing was written. " + hint}
 	}
+	beside := func(code, reason, next string) {
+		w := finding.New(code, svc.Namespace, "Service/"+svc.Name, reason, next)
+		w.Severity = finding.Warning
+		x.found(w)
+	}
 	leads := "leads to " + strings.Join(f.strangers, " and ") + " too"
 	switch {
 	case !k8s.GRPCPort(f.port) && inTheWay:
 		return conflict(finding.PortProtocol, fmt.Sprintf("Istio does not take its port %d for gRPC: %s", f.port.Port, protocolOf(f.port)),
-			fmt.Sprintf("Set it yourself: kubectl -n %s patch service %s --type=json -p '[{\"op\":\"add\",\"path\":\"/spec/ports/%d/appProtocol\",\"value\":\"grpc\"}]'",
-				svc.Namespace, svc.Name, slices.IndexFunc(svc.Spec.Ports, func(q corev1.ServicePort) bool { return q.Port == f.port.Port })))
+			"Set it yourself: "+mendPort(svc, f.port))
 	case !k8s.GRPCPort(f.port):
-		x.warn("Service %s leads to the same port %d and Istio does not take it for gRPC (%s); the sidecar can only believe one of the two",
-			svc.Name, x.port.Port, protocolOf(f.port))
+		beside(finding.PortProtocol, fmt.Sprintf("it leads to the same port %d and Istio does not take it for gRPC (%s); the sidecar can only believe one of the two",
+			x.port.Port, protocolOf(f.port)), "If its clients speak gRPC, mend it: "+mendPort(svc, f.port))
 	case reused || len(f.strangers) == 0 && svc.Spec.ClusterIP != corev1.ClusterIPNone:
 		// It is the one in use, or does no harm beside it.
 	case svc.Spec.ClusterIP == corev1.ClusterIPNone:
-		x.warn("Service %s is headless; the route leads to a Service of its own beside it, %s", svc.Name, x.exposure.ServiceName())
+		beside(finding.Headless, "it is headless; the route leads to a Service of its own beside it, "+x.exposure.ServiceName(), "")
 	case inTheWay:
 		return conflict(finding.LeadsToOthers, "it "+leads,
 			fmt.Sprintf("Narrow its selector (now %s) to the pods of %s, or delete it and let grpcmesh make one.", istio.FormatSelector(svc.Spec.Selector), x.workload))
 	default:
-		x.warn("Service %s %s; the route leads to a Service of its own beside it", svc.Name, leads)
+		beside(finding.LeadsToOthers, "it "+leads+"; the route leads to a Service of its own beside it", "")
 	}
 	return nil
+}
+
+// mendPort is the command that makes Istio take a Service's port for gRPC.
+func mendPort(svc corev1.Service, p corev1.ServicePort) string {
+	return fmt.Sprintf("kubectl -n %s patch service %s --type=json -p '[{\"op\":\"add\",\"path\":\"/spec/ports/%d/appProtocol\",\"value\":\"grpc\"}]'",
+		svc.Namespace, svc.Name, slices.IndexFunc(svc.Spec.Ports, func(q corev1.ServicePort) bool { return q.Port == p.Port }))
 }
 
 func protocolOf(p corev1.ServicePort) string {

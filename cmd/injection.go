@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 )
@@ -32,8 +33,9 @@ func (x *exposer) findInjection(ctx context.Context) error {
 		x.o.say("           the label will also reach, at their next restart: %s", strings.Join(others, ", "))
 	}
 	if len(jobs) > 0 {
-		x.warn("the label will also reach the runs to come of %s, which end only if the mesh's sidecar is a native one; "+
-			"to leave them out, label their pod templates sidecar.istio.io/inject: \"false\"", strings.Join(jobs, ", "))
+		x.found(finding.New(finding.TouchesJobs, "", "Namespace/"+x.workload.Namespace,
+			"the label will also reach the runs to come of "+strings.Join(jobs, ", ")+", which end only if the mesh's sidecar is a native one",
+			"To leave them out, label their pod templates sidecar.istio.io/inject: \"false\"."))
 	}
 	return nil
 }
@@ -67,7 +69,10 @@ func (x *exposer) rehearse(ctx context.Context, inj istio.Injection) (string, er
 		return "", err
 	}
 	if notYet == istio.NoRoom && !complete {
-		x.warn("%s; the restart of %s makes room before it makes a pod, but what the sidecar requests must fit in too", notYet, x.workload)
+		f := finding.New(finding.QuotaFull, x.workload.Namespace, x.workload.String(),
+			notYet+"; its restart makes room before it makes a pod, but what the sidecar requests must fit in too", "")
+		f.Severity = finding.Warning
+		x.found(f)
 	}
 	if notYet != "" {
 		return "not rehearsed: " + notYet, nil

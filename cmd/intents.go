@@ -82,7 +82,11 @@ func (o *exposeOptions) given() ([]manifest.Intent, error) {
 		}
 		all = append(all, intents...)
 	}
-	return all, manifest.Distinct(all)
+	var passed []error
+	for _, i := range all {
+		passed = append(passed, notPassedBy(i.Workload+": namespace", i.Namespace))
+	}
+	return all, errors.Join(append(passed, manifest.Distinct(all))...)
 }
 
 func (o *exposeOptions) read(file string) ([]manifest.Intent, error) {

@@ -10,10 +10,10 @@ import (
 
 const istioGroup = "networking.istio.io"
 
-// findPermissions refuses a run that this user could not end, with all that is
+// mayExpose refuses a run that this user could not end, with all that is
 // missing. What expose can do without is not asked for: watching, events, nodes,
 // and verify's own probe route.
-func (x *exposer) findPermissions(ctx context.Context) error {
+func (x *exposer) mayExpose(ctx context.Context) error {
 	if slices.ContainsFunc(x.before, func(b *exposer) bool { return b.intent.Namespace == x.intent.Namespace }) {
 		return nil // asked for those
 	}

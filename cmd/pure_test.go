@@ -412,13 +412,13 @@ func TestDecideService(t *testing.T) {
 		{"our own, from a run before", []corev1.Service{svc("server", ours, port("grpc", 8000, app))}, "", 8000, 0, "", ""},
 		{"our own, and another's for gRPC that came later", []corev1.Service{svc("greeter", nil, port("grpc", 9000, app)), svc("server", ours, port("grpc", 8000, app))}, "", 8000, 0, "", ""},
 		{"one that takes others' pods too", []corev1.Service{svc("back", broad, port("grpc", 9000, app))}, "", 8000, 0, "",
-			"Service back leads to StatefulSet/cart and Pod/bare too; the route leads to a Service of its own beside it"},
+			"Service/back: it leads to StatefulSet/cart and Pod/bare too; the route leads to a Service of its own beside it"},
 		{"one that takes others' pods too, and one that doesn't", []corev1.Service{svc("back", broad, port("grpc", 9000, app)), svc("greeter", nil, port("grpc", 9001, app))}, "greeter", 9001, 0, "", ""},
 		{"one that takes others' pods too, of the workload's name", []corev1.Service{svc("server", broad, port("grpc", 9000, app))}, "", 0, 0,
 			"it was not made by grpcmesh, and it leads to StatefulSet/cart and Pod/bare too", ""},
 		{"the workload's name on a broad one, and another that serves", []corev1.Service{svc("greeter", nil, port("grpc", 9001, app)), svc("server", broad, port("grpc", 9000, app))}, "greeter", 9001, 0, "", ""},
 		{"to another port", []corev1.Service{svc("web", nil, port("http", 80, intstr.FromInt32(8080)))}, "", 8000, 0, "", ""},
-		{"headless", []corev1.Service{svc("greeter", func(s *corev1.Service) { s.Spec.ClusterIP = "None" }, port("grpc", 9000, app))}, "", 8000, 0, "", "greeter is headless"},
+		{"headless", []corev1.Service{svc("greeter", func(s *corev1.Service) { s.Spec.ClusterIP = "None" }, port("grpc", 9000, app))}, "", 8000, 0, "", "Service/greeter: it is headless"},
 		{"not as gRPC, of another name", []corev1.Service{svc("greeter", nil, port("web", 9000, app))}, "", 8000, 0, "", "its name web does not begin with grpc"},
 		{"not as gRPC, of the workload's name", []corev1.Service{svc("server", nil, port("web", 80, intstr.FromInt32(8080)), port("", 9000, app))}, "", 0, 0,
 			"it has neither a name nor an appProtocol", ""},
@@ -469,7 +469,7 @@ func TestServiceBesideHeadless(t *testing.T) {
 		want     string
 		warns    string
 	}{
-		{"a first run", []corev1.Service{headless}, "server-grpc", "Service server is headless; the route leads to a Service of its own beside it, server-grpc"},
+		{"a first run", []corev1.Service{headless}, "server-grpc", "Service/server: it is headless; the route leads to a Service of its own beside it, server-grpc"},
 		{"a second run", []corev1.Service{headless, ours}, "server-grpc", "server-grpc"},
 		{"not as gRPC", []corev1.Service{silent}, "server-grpc", "Istio does not take it for gRPC"},
 		{"ours under the workload's name", []corev1.Service{old}, "server", ""},
@@ -605,13 +605,13 @@ func TestRestartable(t *testing.T) {
 	} {
 		x := exposing()
 		tc.set(x)
-		err := x.restartable()
+		err := x.restartable(t.Context())
 		var not *k8s.NotReadyError
 		if tc.refused != "" && (!errors.As(err, &not) || !strings.Contains(not.Cause, tc.refused) || !strings.Contains(not.Hint, "Nothing was written")) || tc.refused == "" && err != nil {
 			t.Errorf("%s: %v; want a refusal: %q", tc.name, err, tc.refused)
 		}
-		if got := x.gap(); (got != "") != tc.gap {
-			t.Errorf("%s: gap %q, want %v", tc.name, got, tc.gap)
+		if got := x.risks(); (len(got) > 0) != tc.gap {
+			t.Errorf("%s: risks %v, want %v", tc.name, got, tc.gap)
 		}
 	}
 }

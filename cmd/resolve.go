@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +44,10 @@ type exposer struct {
 	shared    bool // other VirtualServices serve the host too
 	exposure  manifest.Exposure
 	warnings  []string
+	findings  []finding.Finding // warnings of the preflight
+	over      string            // why a restart would take more pods than a budget allows; or ""
+	may       bool              // this user may do all that it takes
+	routed    bool              // all that its objects are made of is known
 	planned   plan.Plan
 	again     replanning
 	doc       *report.Expose
@@ -55,14 +58,28 @@ func newExposer(o *exposeOptions, cluster *k8s.Cluster, mesh *istio.Mesh, intent
 }
 
 // resolve answers every question that the Intent leaves open, from the cluster,
-// and rehearses. It writes nothing.
+// and rehearses. It writes nothing. What is found wrong is told at once; what a
+// failed step leaves open is not guessed at.
 func (x *exposer) resolve(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
-		x.enter, x.findWorkload, x.findPort, x.findInjection, x.findGateway, x.mayForward, x.findRoute,
-	} {
-		if err := step(ctx); err != nil {
-			return err
+	var p preflight
+	entered := p.passes(ctx, x.enter)
+	known := entered && p.passes(ctx, x.findWorkload)
+	ported, injected := false, false
+	if known {
+		p.passes(ctx, x.restartable)
+		p.passes(ctx, x.findRisks)
+		ported = p.passes(ctx, x.findPort)
+		if (x.o.all || x.o.selector != "") && errors.As(p.err(), new(noPortError)) {
+			return p.err() // it is passed by, whatever else there is
 		}
+		injected = p.passes(ctx, x.findInjection)
+	}
+	if x.may && p.passes(ctx, x.findGateway) && x.open.Port != 0 {
+		p.passes(ctx, x.mayForward)
+		x.routed = x.exposure.WorkloadName != "" && p.passes(ctx, x.findRoute) && ported && injected
+	}
+	if err := p.err(); err != nil {
+		return err
 	}
 	x.doc = x.document(x.o.dryRun)
 	return nil
@@ -72,10 +89,16 @@ func (x *exposer) resolve(ctx context.Context) error {
 // refusal is told with all that is missing.
 func (x *exposer) enter(ctx context.Context) error {
 	err := x.findNamespace(ctx)
-	if err != nil && !anyOf(err, apierrors.IsForbidden) {
+	forbidden := anyOf(err, apierrors.IsForbidden)
+	if _, rest := findingsIn(err); len(rest) > 0 && !forbidden {
 		return err
 	}
-	return cmp.Or(x.findPermissions(ctx), err)
+	denied := x.mayExpose(ctx)
+	if denied != nil && forbidden {
+		return denied
+	}
+	x.may = denied == nil
+	return errors.Join(denied, err)
 }
 
 func (x *exposer) findNamespace(ctx context.Context) error {
@@ -125,7 +148,7 @@ func (x *exposer) findWorkload(ctx context.Context) error {
 	if err := x.intent.Validate(); err != nil {
 		return err
 	}
-	return x.restartable()
+	return nil
 }
 
 // countSidecars looks at the newest revision's pods, once the controller has
@@ -158,7 +181,7 @@ func (x *exposer) countSidecars(ctx context.Context) error {
 
 // restartable refuses, before anything is written, what a restart could not
 // bring about.
-func (x *exposer) restartable() error {
+func (x *exposer) restartable(context.Context) error {
 	none := x.pods == 0 && x.workload.Replicas > 0 // a paused Deployment makes no first pods either
 	switch {
 	case len(x.held) > 0:
@@ -170,14 +193,6 @@ func (x *exposer) restartable() error {
 		return nil
 	}
 	return rollable(x.workload, "be given the sidecar", "Label the namespace")
-}
-
-// gap is why a restart would leave the service without pods for a while, or "".
-func (x *exposer) gap() string {
-	if x.lacking == 0 {
-		return ""
-	}
-	return x.workload.Gap()
 }
 
 // plan asks the server for a dry run of the objects and decides what to write.
@@ -210,7 +225,7 @@ func (x *exposer) restart(ctx context.Context) (restarted bool, err error) {
 		if err := x.countSidecars(ctx); err != nil {
 			return false, err
 		}
-		if err := x.restartable(); err != nil {
+		if err := x.restartable(ctx); err != nil {
 			return false, err
 		}
 		if x.lacking == 0 {

@@ -32,14 +32,27 @@ func rollable(w k8s.Workload, effect, instead string) error {
 	return nil
 }
 
-// confirm asks before a restart that leaves a gap in service. Where no one can
-// answer, --yes must have.
-func confirm(ctx context.Context, streams IO, w k8s.Workload, gap string, timeout time.Duration) error {
-	refuse := func(cause, hint string) error {
-		return &k8s.NotReadyError{Code: finding.Gap, Namespace: w.Namespace, Subject: w.String(), Cause: cause, Hint: "Nothing was written." + hint}
-	}
+// atTerminal says whether there is someone to ask.
+func atTerminal(streams IO) bool {
 	in, ok := streams.In.(interface{ Fd() uintptr })
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	return ok && term.IsTerminal(int(in.Fd()))
+}
+
+// confirm asks before a restart that would hurt the service. Where no one can
+// answer, --yes must have. No risks, no question.
+func confirm(ctx context.Context, streams IO, w k8s.Workload, risks []finding.Finding, timeout time.Duration) error {
+	if len(risks) == 0 {
+		return nil
+	}
+	var reasons []string
+	for _, r := range risks {
+		reasons = append(reasons, r.Reason)
+	}
+	gap := strings.Join(reasons, "; and ")
+	refuse := func(cause, hint string) error {
+		return &k8s.NotReadyError{Code: risks[0].Code, Namespace: w.Namespace, Subject: w.String(), Cause: cause, Hint: "Nothing was written." + hint}
+	}
+	if !atTerminal(streams) {
 		return refuse(gap, " Go on with --yes.")
 	}
 	_, _ = fmt.Fprintf(streams.Err, "%s: %s. Go on? [y/N] ", w, gap)

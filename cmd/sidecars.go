@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,10 +95,18 @@ func (u *undoer) findSidecars(ctx context.Context, after map[string]string, losi
 	if err := l.restartable(); err != nil {
 		return err
 	}
-	if gap := l.Gap(); gap != "" && !u.o.yes && u.o.dryRun == "none" {
-		return confirm(ctx, u.o.IO, l.Workload, gap, u.o.timeout)
+	if u.o.yes || u.o.dryRun != "none" {
+		return nil
 	}
-	return nil
+	others := slices.DeleteFunc(slices.Clone(u.workloads), func(o k8s.Workload) bool { return o.UID == l.UID })
+	over, unchecked, err := overBudget(ctx, u.cluster, l.Workload, others)
+	if err != nil {
+		return err
+	}
+	if unchecked != nil {
+		u.warn("%s", unchecked.Reason)
+	}
+	return confirm(ctx, u.o.IO, l.Workload, risksOf(l.Workload, over), u.o.timeout)
 }
 
 // restartee is the workload whose exposure goes; where none does, the one that

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/plan"
 )
 
@@ -16,23 +17,24 @@ const APIVersion = "grpcmesh.dev/v1alpha1"
 
 // Expose is what a run of expose found and did.
 type Expose struct {
-	APIVersion string     `json:"apiVersion"`
-	Kind       string     `json:"kind"` // ExposeReport
-	DryRun     string     `json:"dryRun,omitempty"`
-	Namespace  string     `json:"namespace"`
-	Workload   string     `json:"workload"` // Kind/name
-	TargetPort int        `json:"targetPort"`
-	PortFrom   string     `json:"targetPortFrom"` // how the port is known
-	Injection  Injection  `json:"injection"`
-	Gateway    GatewayRef `json:"gateway"`
-	Changes    []Change   `json:"changes"`
-	Live       *Live      `json:"live,omitempty"`
-	Host       string     `json:"host"`
-	Addresses  []string   `json:"addresses,omitempty"` // host:port
-	Forward    string     `json:"forward,omitempty"`   // without addresses: the command that leads a local port to the gateway
-	Verify     string     `json:"verify,omitempty"`    // the command to run next, beside Forward where there is one
-	Warnings   []string   `json:"warnings,omitempty"`
-	Error      string     `json:"error,omitempty"` // why it was cut short
+	APIVersion string            `json:"apiVersion"`
+	Kind       string            `json:"kind"` // ExposeReport
+	DryRun     string            `json:"dryRun,omitempty"`
+	Namespace  string            `json:"namespace"`
+	Workload   string            `json:"workload"` // Kind/name
+	TargetPort int               `json:"targetPort"`
+	PortFrom   string            `json:"targetPortFrom"` // how the port is known
+	Injection  Injection         `json:"injection"`
+	Gateway    GatewayRef        `json:"gateway"`
+	Changes    []Change          `json:"changes"`
+	Live       *Live             `json:"live,omitempty"`
+	Host       string            `json:"host"`
+	Addresses  []string          `json:"addresses,omitempty"` // host:port
+	Forward    string            `json:"forward,omitempty"`   // without addresses: the command that leads a local port to the gateway
+	Verify     string            `json:"verify,omitempty"`    // the command to run next, beside Forward where there is one
+	Warnings   []string          `json:"warnings,omitempty"`
+	Findings   []finding.Finding `json:"findings,omitempty"` // of the preflight, sorted; the warnings among them are in Warnings too
+	Error      string            `json:"error,omitempty"`    // why it was cut short
 }
 
 // ExposeList is what a run found and did that was asked for several.
