@@ -92,10 +92,11 @@ func TestLayers(t *testing.T) {
 		{"internal/spread", "imports nothing of this module", only()},
 		{"internal/manifest", "imports nothing of this module", only()},
 		{"internal/finding", "imports nothing of this module", only()},
-		{"internal/probe", "imports nothing of this module", only()},
+		{"internal/probe", "imports only its engine", only("internal/probe/h2")},
 		{"internal/probe", "imports no Kubernetes and no Istio", func(imported string) bool {
 			return !inModule(imported, "k8s.io") && !inModule(imported, "istio.io")
 		}},
+		{"internal/probe/h2", "imports nothing of this module", only()},
 		{"internal/plan", "imports only manifest and finding", only("internal/manifest", "internal/finding")},
 		{"internal/k8s", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},
 		{"internal/istio", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},
