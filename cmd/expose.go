@@ -99,6 +99,7 @@ func (o *exposeOptions) intentFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.intent.MatchService, "match-service", "", "Route only this gRPC service, by its full name (pkg.Service).")
 	fs.IntVar(&o.intent.GatewayPort, "gateway-port", 0, "Port of the gateway. 0: the Service's port if the gateway opens it, else 80.")
 	fs.StringToStringVar(&o.intent.GatewaySelector, "gateway-selector", nil, "Labels of the gateway's pods, where there are several gateways (key=value,...).")
+	fs.StringVar(&o.intent.Inject, "inject", manifest.InjectNamespace, "How the pods get their sidecar: by the 'namespace''s label, by their own ('pod'), or not at all ('none').")
 	fs.StringVar(&o.intent.Revision, "revision", "", "Revision of the mesh, where several are live.")
 	fs.StringToStringVar(&o.intent.PodLabels, "pod-labels", nil, "Labels of the workload's pods; only needed where no cluster is asked (render, --dry-run=client).")
 }
@@ -264,7 +265,8 @@ func connect(flags *k8s.Flags) (*k8s.Cluster, *istio.Mesh, error) {
 
 // appliersOf are the Appliers of all the kinds that grpcmesh writes.
 func appliersOf(cluster *k8s.Cluster, mesh *istio.Mesh) k8s.Appliers {
-	return k8s.Appliers{"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh}
+	return k8s.Appliers{"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh,
+		"Deployment": cluster, "StatefulSet": cluster, "DaemonSet": cluster}
 }
 
 func userAgent() string { return "grpcmesh/" + strings.ReplaceAll(version(), " ", "+") }

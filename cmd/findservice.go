@@ -30,7 +30,7 @@ func (x *exposer) strangers(ctx context.Context, selector map[string]string) ([]
 func (x *exposer) decideService(ctx context.Context, services []corev1.Service, others strangers) error {
 	x.exposure = manifest.Exposure{
 		Namespace: x.workload.Namespace, NamespaceUID: x.namespace.UID,
-		WorkloadKind: x.workload.Kind, WorkloadName: x.workload.Name,
+		WorkloadKind: x.workload.Kind, WorkloadName: x.workload.Name, WorkloadUID: x.workload.UID, Inject: x.intent.Inject,
 		Selector: x.workload.PodLabels(), Port: x.intent.Port, TargetPort: x.port.Port,
 		Host: x.intent.Host, MatchService: x.intent.MatchService,
 	}

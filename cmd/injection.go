@@ -1,21 +1,37 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
 )
 
 func (x *exposer) findInjection(ctx context.Context) error {
-	inj, err := istio.DecideInjection(x.injectors, x.namespace, x.workload.String(), x.workload.Template, x.intent.Revision)
+	x.injection.Mode = cmp.Or(x.intent.Inject, manifest.InjectNamespace)
+	decide := istio.DecideInjection
+	switch x.intent.Inject {
+	case manifest.InjectNone:
+		x.leaveUninjected()
+		return nil
+	case manifest.InjectPod:
+		decide = istio.DecidePodInjection
+	}
+	inj, err := decide(x.injectors, x.namespace, x.workload.String(), x.workload.Template, x.intent.Revision)
 	if err != nil {
 		return err
 	}
-	x.exposure.InjectLabel = inj.Set
+	x.exposure.InjectLabel, x.exposure.PodLabel = inj.Set, inj.Pod
 	x.injection.Label = inj.Label
+	if inj.Pod != nil {
+		if err := x.relabels(ctx); err != nil {
+			return err
+		}
+	}
 	rehearsed, err := x.rehearse(ctx, inj)
 	if err != nil {
 		return err
@@ -40,6 +56,31 @@ func (x *exposer) findInjection(ctx context.Context) error {
 	return nil
 }
 
+// relabels looks at what a new template would take away, where no restart was
+// due that was looked at already.
+func (x *exposer) relabels(ctx context.Context) error {
+	if x.lacking > 0 {
+		return nil
+	}
+	if err := rollable(x.workload, "be given the sidecar", "Label its pod template"); err != nil {
+		return err
+	}
+	return x.findRisks(ctx)
+}
+
+// leaveUninjected sets no label, and says what that costs. Pods may have a
+// sidecar all the same: what is there is not taken away.
+func (x *exposer) leaveUninjected() {
+	if label := istio.InjectedBy(x.injectors, x.namespace, x.workload.Template); label != "" {
+		x.injection.Label = label
+		x.o.say("injection  none asked for; pods of %s get their sidecar by %s, which is left as it is", x.workload, label)
+		return
+	}
+	x.o.say("injection  none: the gateway balances calls over the pods as they are. Without sidecars the way from the\n" +
+		"           gateway to the pods is plain text (no mTLS, not even under a STRICT policy), no policy of the mesh\n" +
+		"           is enforced at the pods, and verify can tell them apart by its probe route only, not by counters")
+}
+
 // touched names those whose pods to come will have a sidecar if the namespace
 // injects.
 func touched(all []k8s.Workload) []string {
@@ -60,7 +101,7 @@ func touched(all []k8s.Workload) []string {
 // today.
 func (x *exposer) rehearse(ctx context.Context, inj istio.Injection) (string, error) {
 	complete := x.pods > 0 && x.lacking == 0
-	if complete && inj.Set == nil {
+	if complete && inj.Set == nil && inj.Pod == nil {
 		return "every pod has its sidecar", nil
 	}
 	inPlace := x.pods > 0 && x.workload.InPlace()

@@ -42,7 +42,7 @@ func (o *exposeOptions) oneSource(c *cobra.Command) error {
 	}
 	switch {
 	case len(o.files) > 0:
-		return beside("--filename", "all", "selector", "port", "target-port", "host", "match-service", "gateway-port", "gateway-selector", "revision", "pod-labels")
+		return beside("--filename", "all", "selector", "port", "target-port", "host", "match-service", "gateway-port", "gateway-selector", "inject", "revision", "pod-labels")
 	case o.all:
 		return o.apart(beside("--all", "selector"))
 	case o.selector != "":

@@ -31,21 +31,25 @@ func (x *exposer) mayExpose(ctx context.Context) error {
 // toExpose is what it takes to expose a workload.
 func toExpose(i manifest.Intent) []k8s.Permission {
 	ns := i.Namespace
-	needed := []k8s.Permission{
-		{Verb: "get", Resource: "namespaces", Namespace: ns, Name: ns},
-		{Verb: "patch", Resource: "namespaces", Namespace: ns, Name: ns},
+	needed := []k8s.Permission{{Verb: "get", Resource: "namespaces", Namespace: ns, Name: ns}}
+	if i.Inject != manifest.InjectPod && i.Inject != manifest.InjectNone {
+		needed = append(needed, k8s.Permission{Verb: "patch", Resource: "namespaces", Namespace: ns, Name: ns})
+	}
+	if i.Inject != manifest.InjectNone {
+		needed = append(needed, k8s.Permission{Verb: "create", Resource: "pods", Namespace: ns}) // the rehearsal's dry run
+	}
+	needed = append(needed, []k8s.Permission{
 		{Verb: "list", Group: "admissionregistration.k8s.io", Resource: "mutatingwebhookconfigurations"},
 		{Verb: "list", Resource: "services"},
 		{Verb: "get", Resource: "services", Namespace: ns},
 		{Verb: "create", Resource: "services", Namespace: ns},
 		{Verb: "patch", Resource: "services", Namespace: ns},
 		{Verb: "list", Resource: "pods", Namespace: ns},
-		{Verb: "create", Resource: "pods", Namespace: ns}, // the rehearsal's dry run
 		{Verb: "create", Resource: "pods/portforward", Namespace: ns},
 		{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: ns},
 		{Verb: "list", Group: istioGroup, Resource: "gateways"},
 		{Verb: "list", Group: istioGroup, Resource: "virtualservices"},
-	}
+	}...)
 	for _, resource := range []string{"gateways", "virtualservices"} {
 		for _, verb := range []string{"get", "create", "patch"} {
 			needed = append(needed, k8s.Permission{Verb: verb, Group: istioGroup, Resource: resource, Namespace: ns})
@@ -64,7 +68,7 @@ func toExpose(i manifest.Intent) []k8s.Permission {
 			{Verb: "patch", Group: "apps", Resource: kind.resource, Namespace: ns},
 			{Verb: "list", Group: "apps", Resource: kind.revisions, Namespace: ns},
 		} {
-			if !slices.Contains(needed, p) {
+			if !slices.Contains(needed, p) && (p.Verb != "patch" || i.Inject != manifest.InjectNone) {
 				needed = append(needed, p)
 			}
 		}
@@ -97,18 +101,20 @@ func toProbe(namespace string) []k8s.Permission {
 }
 
 // toUndo is what it takes to take an exposure back, and to restart what it
-// leaves over.
-func toUndo(ns string, restart bool) []k8s.Permission {
-	needed := []k8s.Permission{
-		{Verb: "get", Resource: "namespaces", Namespace: ns, Name: ns},
-		{Verb: "patch", Resource: "namespaces", Namespace: ns, Name: ns},
+// leaves over. labelled says that the namespace may have a label to give up.
+func toUndo(ns string, labelled, restart bool) []k8s.Permission {
+	needed := []k8s.Permission{{Verb: "get", Resource: "namespaces", Namespace: ns, Name: ns}}
+	if labelled {
+		needed = append(needed, k8s.Permission{Verb: "patch", Resource: "namespaces", Namespace: ns, Name: ns})
+	}
+	needed = append(needed, []k8s.Permission{
 		{Verb: "list", Group: "admissionregistration.k8s.io", Resource: "mutatingwebhookconfigurations"},
 		{Verb: "list", Resource: "services", Namespace: ns},
 		{Verb: "get", Resource: "services", Namespace: ns},
 		{Verb: "delete", Resource: "services", Namespace: ns},
 		{Verb: "list", Resource: "pods", Namespace: ns},
 		{Verb: "patch", Group: istioGroup, Resource: "gateways", Namespace: ns},
-	}
+	}...)
 	for _, resource := range []string{"gateways", "virtualservices"} {
 		needed = append(needed, k8s.Permission{Verb: "list", Group: istioGroup, Resource: resource},
 			k8s.Permission{Verb: "get", Group: istioGroup, Resource: resource, Namespace: ns},

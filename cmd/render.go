@@ -85,13 +85,22 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 		Namespace: i.Namespace, WorkloadKind: kind, WorkloadName: name,
 		Selector: i.PodLabels, Port: i.Port, TargetPort: i.TargetPort,
 		GatewaySelector: i.GatewaySelector, GatewayPort: port,
-		Host: i.Host, MatchService: i.MatchService,
+		Host: i.Host, MatchService: i.MatchService, Inject: i.Inject,
 	}
 	// Which label injects depends on the cluster's mesh: the wrong one would keep
 	// sidecars away, so none is guessed.
-	if i.Revision != "" {
+	switch {
+	case i.Inject == manifest.InjectNone:
+	case i.Inject == manifest.InjectPod:
+		e.PodLabel = map[string]string{"sidecar.istio.io/inject": "true"}
+		if i.Revision != "" {
+			e.PodLabel = map[string]string{"istio.io/rev": i.Revision}
+		}
+		o.say("note: %s/%s among these objects is the label of its pod template alone; applied by kubectl apply --server-side,\n"+
+			"it is set on the one that there is", kind, name)
+	case i.Revision != "":
 		e.InjectLabel = map[string]string{"istio.io/rev": i.Revision}
-	} else {
+	default:
 		o.say("note: the namespace's label for injection is not among these objects, as it depends on the mesh.\n"+
 			"With --revision REV it is: istio.io/rev=REV. Else, for Istio's default: kubectl label namespace %s istio-injection=enabled", e.Namespace)
 	}
@@ -116,6 +125,9 @@ func (o *exposeOptions) printObjects(objs []manifest.Object, all []manifest.Expo
 	doc := &report.Expose{DryRun: "client", Host: all[0].Host, Workload: all[0].WorkloadKind + "/" + all[0].WorkloadName}
 	for _, obj := range objs {
 		c := report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Create})
+		if obj.Kind != "Namespace" && manifest.OnlyLabelled(obj.Kind) {
+			c.Action = plan.Update
+		}
 		if obj.Kind == "Namespace" { // it is there already, with the workload in it
 			c = report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Update, Reason: "label istio.io/rev=" + all[slices.IndexFunc(all, func(e manifest.Exposure) bool {
 				return e.Namespace == obj.Name && e.InjectLabel != nil

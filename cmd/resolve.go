@@ -176,6 +176,9 @@ func (x *exposer) countSidecars(ctx context.Context) error {
 			x.lacking++
 		}
 	}
+	if x.intent.Inject == manifest.InjectNone {
+		x.lacking, x.held = 0, nil // they are not to have any
+	}
 	return nil
 }
 
@@ -211,7 +214,7 @@ func (x *exposer) plan(ctx context.Context, objs []manifest.Object) error {
 			}
 		}
 	}
-	if x.o.dryRun == "server" && x.lacking > 0 {
+	if x.o.dryRun == "server" && x.lacking > 0 && len(x.exposure.PodLabel) == 0 { // a new template makes them anew by itself
 		x.planned.Changes = append(x.planned.Changes, x.restartChange())
 	}
 	return nil

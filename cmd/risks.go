@@ -15,7 +15,7 @@ import (
 // --yes goes on, or who is asked at a terminal; where no one can be asked that
 // is a refusal. A dry run is told.
 func (x *exposer) findRisks(ctx context.Context) error {
-	if x.lacking == 0 {
+	if !x.due() {
 		return nil
 	}
 	over, unchecked, err := overBudget(ctx, x.cluster, x.workload, x.others)
@@ -38,6 +38,10 @@ func (x *exposer) findRisks(ctx context.Context) error {
 	return errors.Join(refused...)
 }
 
+// due says whether the pods are to be made anew, by a restart or by a label of
+// their own.
+func (x *exposer) due() bool { return x.lacking > 0 || len(x.exposure.PodLabel) > 0 && x.pods > 0 }
+
 // overBudget is why a restart may take away more pods than a budget allows, or
 // "". unchecked says that this user may not see the budgets.
 func overBudget(ctx context.Context, cluster *k8s.Cluster, w k8s.Workload, others []k8s.Workload) (over string, unchecked *finding.Finding, err error) {
@@ -53,7 +57,7 @@ func overBudget(ctx context.Context, cluster *k8s.Cluster, w k8s.Workload, other
 
 // risks are why a restart would hurt the service, where one is due.
 func (x *exposer) risks() []finding.Finding {
-	if x.lacking == 0 {
+	if !x.due() {
 		return nil
 	}
 	return risksOf(x.workload, x.over)

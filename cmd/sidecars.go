@@ -78,7 +78,12 @@ func (u *undoer) findSidecars(ctx context.Context, after map[string]string, losi
 		return err
 	}
 	label := by(l.Workload)
+	if u.relabel != nil {
+		label = by(*u.relabel)
+	}
 	switch {
+	case label != "" && u.relabel != nil:
+		return nil // its template's label goes all the same
 	case label != "" && u.o.restart && !u.last:
 		u.warn("%s is not restarted: its namespace goes on injecting (%s), for the other exposures", w, label)
 		return nil
@@ -158,12 +163,7 @@ func wearsSidecar(w k8s.Workload, pods []corev1.Pod) bool {
 // injectedBy is the label by which pods of the template get a sidecar in a
 // namespace with the labels, or "" where they get none.
 func injectedBy(injectors []istio.Injector, namespace string, with map[string]string, template corev1.PodTemplateSpec) string {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: with}}
-	inj, err := istio.DecideInjection(injectors, ns, "the workload", template, "")
-	if err != nil || inj.Set != nil {
-		return ""
-	}
-	return inj.Label
+	return istio.InjectedBy(injectors, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: with}}, template)
 }
 
 // restart takes the sidecars away, judged anew now that the label is gone.
@@ -172,6 +172,9 @@ func (u *undoer) restart(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
+	if u.relabel != nil { // that has restarted it
+		return u.rolledOut(ctx, l)
+	}
 	if err := l.count(ctx, u.cluster); err != nil || l.with == 0 {
 		return err
 	}
@@ -179,5 +182,9 @@ func (u *undoer) restart(ctx context.Context) error {
 		return err
 	}
 	u.change(l.change())
+	return u.rolledOut(ctx, l)
+}
+
+func (u *undoer) rolledOut(ctx context.Context, l *leaving) error {
 	return u.cluster.WaitRolledOut(ctx, l.Workload, func(s string) { u.o.say("waiting    %s: %s", l.Workload, s) })
 }

@@ -102,10 +102,13 @@ func (w *view) exposures(namespace string) []report.Exposure {
 }
 
 func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
-	e := report.Exposure{Namespace: vs.Namespace, VirtualService: vs.Name, ManagedBy: vs.Labels[manifest.ManagedBy], Hosts: vs.Spec.Hosts,
+	e := report.Exposure{Namespace: vs.Namespace, VirtualService: vs.Name, ManagedBy: vs.Labels[manifest.ManagedBy], Hosts: vs.Spec.Hosts, Injection: vs.Annotations[manifest.InjectAnnotation],
 		Services: []string{}, Workloads: []string{}, Gateways: []string{}, Addresses: []string{}, Problems: []string{}}
 	problem := func(format string, args ...any) { e.Problems = append(e.Problems, fmt.Sprintf(format, args...)) }
 	w.entrances(vs, &e)
+	if e.Injection == "" && manifest.Owned(vs.Labels) {
+		e.Injection = manifest.InjectNamespace
+	}
 	led := &led{view: w, exposure: &e, problem: problem}
 	if len(e.Gateways) == 0 {
 		problem("no ingress gateway listens for it: none of its Gateways (%s) is there, selects a gateway, opens one of its ports and admits its hosts", strings.Join(vs.Spec.Gateways, ", "))
@@ -124,7 +127,7 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
-	if e.Pods > 0 && e.Sidecars < e.Pods {
+	if e.Pods > 0 && e.Sidecars < e.Pods && e.Injection != manifest.InjectNone {
 		problem("%d of %s lack the sidecar", e.Pods-e.Sidecars, plural(e.Pods, "pod"))
 	}
 	if led.counted > 0 && led.uncounted == 0 && e.Ready == 0 {

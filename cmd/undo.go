@@ -27,6 +27,7 @@ type undoer struct {
 	routes    istio.Routes
 	last      bool                // no other exposure is left in the namespace
 	stays     *plan.ConflictError // the exposure's VirtualService is kept; nil: it goes
+	relabel   *k8s.Workload       // as it is without the label that expose had set on its pod template; nil: it had set none
 	leaving   *leaving            // whose sidecars are to go; nil: none, or not asked for
 	doc       *report.Unexpose
 }
@@ -35,20 +36,9 @@ type undoer struct {
 // object that tells of the exposure goes last, so that a run that was cut short
 // is completed by the same command.
 func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
-	missing, err := u.cluster.Missing(ctx, toUndo(u.namespace, u.o.restart))
+	ns, err := u.enter(ctx)
 	if err != nil {
 		return plan.Plan{}, err
-	}
-	if len(missing) > 0 {
-		return plan.Plan{}, &k8s.DeniedError{Purpose: "unexpose", Missing: missing,
-			Hint: "Nothing was written. The role grpcmesh-expose of docs/rbac.yaml has all of it; or choose another --context or --user."}
-	}
-	ns, err := u.appliers["Namespace"].Get(ctx, manifest.ID{Kind: "Namespace", Name: u.namespace})
-	if err != nil {
-		return plan.Plan{}, fmt.Errorf("reading namespace %s: %w", u.namespace, err)
-	}
-	if ns == nil {
-		return plan.Plan{}, &manifest.TargetError{What: "no namespace " + u.namespace + " in this cluster", Hint: "Name the one that the workload runs in with -n."}
 	}
 	services, err := u.cluster.OwnServices(ctx, u.namespace)
 	if err != nil {
@@ -70,6 +60,11 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 	if err != nil || u.stays != nil {
 		return p, err
 	}
+	template, err := u.podLabel(ctx)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	p.Changes = append(p.Changes, template...)
 	gives := slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.ID.Kind == "Namespace" && c.Writes() })
 	return p, u.findSidecars(ctx, after, gives)
 }
@@ -248,7 +243,7 @@ func goes(p plan.Plan, name string) string {
 // server-side apply that takes away just what grpcmesh itself had set. after are
 // the namespace's labels then.
 func (u *undoer) label(ctx context.Context, ns *plan.State) (changes []plan.Change, after map[string]string, err error) {
-	if !u.last {
+	if !u.last || !plan.Applied(*ns) {
 		return nil, ns.Labels, nil
 	}
 	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{manifest.NamespaceObject(u.namespace, types.UID(ns.UID))})

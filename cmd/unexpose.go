@@ -106,7 +106,7 @@ func (o *unexposeOptions) run(ctx context.Context) error {
 		return u.cutShort(ctx, u.stays)
 	}
 	if o.dryRun == "server" {
-		if u.leaving != nil {
+		if u.leaving != nil && u.relabel == nil {
 			u.change(u.leaving.change())
 		}
 		return o.print(u.doc)

@@ -143,6 +143,7 @@ func RunsMesh(injectors []Injector, namespace string) bool {
 // Injection is how pods of a namespace get their sidecar.
 type Injection struct {
 	Set   map[string]string // labels to set on the namespace; nil: it injects already
+	Pod   map[string]string // labels to set on the pod template instead
 	Label string            // the label that does it, as key=value
 }
 
@@ -156,28 +157,37 @@ type Injection struct {
 // missing or ambiguous is a *manifest.TargetError. A cluster without injectors
 // and a workload that declines the sidecar are a *k8s.NotReadyError.
 func DecideInjection(injectors []Injector, ns *corev1.Namespace, workload string, template corev1.PodTemplateSpec, revision string) (Injection, error) {
+	if inj, settled, err := asItIs(injectors, ns, workload, template, revision); settled || err != nil {
+		return inj, err
+	}
+	return choose(injectors, ns, template.Labels, revision)
+}
+
+// asItIs says whether the namespace injects such pods already, and what is in
+// the way of any label.
+func asItIs(injectors []Injector, ns *corev1.Namespace, workload string, template corev1.PodTemplateSpec, revision string) (inj Injection, settled bool, err error) {
 	if len(injectors) == 0 {
-		return Injection{}, &k8s.NotReadyError{Code: finding.NoInjector, Subject: "the mesh",
+		return Injection{}, false, &k8s.NotReadyError{Code: finding.NoInjector, Subject: "the mesh",
 			Cause: "this cluster has no sidecar injector (no webhook for istio-injection or istio.io/rev)",
 			Hint:  "Install Istio first, or choose another cluster with --context."}
 	}
 	if code, cause, hint := PassesBy(template); code != "" {
-		return Injection{}, &k8s.NotReadyError{Code: code, Namespace: ns.Name, Subject: workload, Cause: cause, Hint: "Nothing was written. " + hint}
+		return Injection{}, false, &k8s.NotReadyError{Code: code, Namespace: ns.Name, Subject: workload, Cause: cause, Hint: "Nothing was written. " + hint}
 	}
 	have, pod := ns.Labels, template.Labels
 	id := manifest.ID{Kind: "Namespace", Name: ns.Name}
 	if revs, ok := injects(injectors, have, pod); ok {
 		if revision != "" && !slices.Contains(revs, revision) {
-			return Injection{}, &plan.ConflictError{Code: finding.OtherRevision, ID: id,
+			return Injection{}, false, &plan.ConflictError{Code: finding.OtherRevision, ID: id,
 				Reason: fmt.Sprintf("it is injected already, by %s, and --revision asks for %s", current(have, pod), revision),
 				Hint:   "Leave --revision out, or change the label of the namespace yourself."}
 		}
-		return Injection{Label: current(have, pod)}, nil
+		return Injection{Label: current(have, pod)}, true, nil
 	}
 	for _, key := range []string{injectionLabel, revisionLabel, dataplaneLabel} {
 		v, ok := have[key]
 		if ok && key == injectionLabel && v == "disabled" {
-			return Injection{}, &plan.ConflictError{Code: finding.OptedOut, ID: id,
+			return Injection{}, false, &plan.ConflictError{Code: finding.OptedOut, ID: id,
 				Reason: "it carries istio-injection=disabled, an opt-out: someone chose to keep its pods without sidecars, and a second label would not help",
 				Hint: fmt.Sprintf("Nothing was written. If it may join the mesh, take the label away, and run the same command again: kubectl label namespace %s %s-",
 					ns.Name, key)}
@@ -187,13 +197,13 @@ func DecideInjection(injectors []Injector, ns *corev1.Namespace, workload string
 			if key == dataplaneLabel {
 				code = finding.Ambient
 			}
-			return Injection{}, &plan.ConflictError{Code: code, ID: id,
+			return Injection{}, false, &plan.ConflictError{Code: code, ID: id,
 				Reason: fmt.Sprintf("it carries %s=%s, which no live injector answers to, and a second label would not help", key, v),
 				Hint: fmt.Sprintf("Remove it if it is not meant: kubectl label namespace %s %s-\nLive revisions: %s",
 					ns.Name, key, strings.Join(allRevisions(injectors), ", "))}
 		}
 	}
-	return choose(injectors, ns, pod, revision)
+	return Injection{}, false, nil
 }
 
 func choose(injectors []Injector, ns *corev1.Namespace, pod map[string]string, revision string) (Injection, error) {

@@ -36,6 +36,7 @@ func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Na
 	} else if inj.Set != nil {
 		labels[podInjectLabel] = "true"
 	}
+	maps.Copy(labels, inj.Pod)
 	if _, ok := injects(injectors, ns.Labels, labels); !ok {
 		return "no injector answers before the label is set", nil
 	}

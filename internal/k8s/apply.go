@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"grpcmesh/internal/finding"
@@ -51,18 +52,24 @@ func StateOf(obj metav1.Object, err error) (*plan.State, error) {
 	return s, json.Unmarshal(b, &s.Object)
 }
 
-// Get implements Applier for Namespace and Service.
+// Get implements Applier for Namespace, Service and the workloads.
 func (c *Cluster) Get(ctx context.Context, id manifest.ID) (*plan.State, error) {
 	switch id.Kind {
 	case "Namespace":
 		return StateOf(c.Core.CoreV1().Namespaces().Get(ctx, id.Name, metav1.GetOptions{}))
 	case "Service":
 		return StateOf(c.Core.CoreV1().Services(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
+	case "Deployment":
+		return StateOf(c.Core.AppsV1().Deployments(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
+	case "StatefulSet":
+		return StateOf(c.Core.AppsV1().StatefulSets(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
+	case "DaemonSet":
+		return StateOf(c.Core.AppsV1().DaemonSets(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
 	}
 	return nil, fmt.Errorf("%s: no such kind here", id)
 }
 
-// Apply implements Applier for Namespace and Service.
+// Apply implements Applier for Namespace, Service and the workloads.
 func (c *Cluster) Apply(ctx context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
 	switch ac := obj.Apply.(type) {
 	case *coreac.NamespaceApplyConfiguration:
@@ -75,6 +82,21 @@ func (c *Cluster) Apply(ctx context.Context, obj manifest.Object, resourceVersio
 			ac.WithResourceVersion(resourceVersion)
 		}
 		return StateOf(c.Core.CoreV1().Services(obj.Namespace).Apply(ctx, ac, opts))
+	case *appsac.DeploymentApplyConfiguration:
+		if resourceVersion != "" {
+			ac.WithResourceVersion(resourceVersion)
+		}
+		return StateOf(c.Core.AppsV1().Deployments(obj.Namespace).Apply(ctx, ac, opts))
+	case *appsac.StatefulSetApplyConfiguration:
+		if resourceVersion != "" {
+			ac.WithResourceVersion(resourceVersion)
+		}
+		return StateOf(c.Core.AppsV1().StatefulSets(obj.Namespace).Apply(ctx, ac, opts))
+	case *appsac.DaemonSetApplyConfiguration:
+		if resourceVersion != "" {
+			ac.WithResourceVersion(resourceVersion)
+		}
+		return StateOf(c.Core.AppsV1().DaemonSets(obj.Namespace).Apply(ctx, ac, opts))
 	}
 	return nil, fmt.Errorf("%s: no such kind here", obj.ID)
 }
@@ -97,7 +119,7 @@ func (c *Cluster) OwnServices(ctx context.Context, namespace string) ([]plan.Sta
 	return found, nil
 }
 
-// Delete implements Applier for Service. A Namespace is never deleted.
+// Delete implements Applier for Service. A Namespace or a workload is never deleted.
 func (c *Cluster) Delete(ctx context.Context, id manifest.ID, opts metav1.DeleteOptions) error {
 	if id.Kind != "Service" {
 		return fmt.Errorf("%s: no such kind here", id)
@@ -117,7 +139,7 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 		opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager, DryRun: []string{metav1.DryRunAll}}
 		// What someone else made is never written to; forcing its dry run only
 		// shows in what it differs, instead of whose each field is.
-		opts.Force = live != nil && obj.Kind != "Namespace" && !manifest.Owned(live.Labels)
+		opts.Force = live != nil && !manifest.OnlyLabelled(obj.Kind) && !manifest.Owned(live.Labels)
 		dry, err := by[obj.Kind].Apply(ctx, obj, "", opts)
 		if opts.Force && apierrors.IsInvalid(err) {
 			return nil, &plan.ConflictError{Code: finding.NotOurs, ID: obj.ID, Hint: plan.WayPast(obj.ID),

@@ -38,6 +38,7 @@ type document struct {
 		MatchService    string            `json:"matchService,omitempty"`
 		GatewayPort     int               `json:"gatewayPort,omitempty"`
 		GatewaySelector map[string]string `json:"gatewaySelector,omitempty"`
+		Inject          *string           `json:"inject,omitempty"`
 		Revision        string            `json:"revision,omitempty"`
 		PodLabels       map[string]string `json:"podLabels,omitempty"`
 	} `json:"spec"`
@@ -171,6 +172,11 @@ func readOne(b []byte, namespace string) (Intent, error) {
 	if s.Host != nil {
 		i.Host = *s.Host
 	}
+	if s.Inject != nil {
+		if i.Inject = *s.Inject; i.Inject == "" {
+			return i, &InvalidError{"spec.inject", "", "is none of namespace, pod and none"}
+		}
+	}
 	err = i.Validate()
 	var invalid *InvalidError
 	if errors.As(err, &invalid) {
@@ -189,7 +195,7 @@ func fields() map[string]string {
 	return map[string]string{
 		"WORKLOAD": "spec.workload", "--namespace": "metadata.namespace", "--port": "spec.port", "--target-port": "spec.targetPort",
 		"--host": "spec.host", "--match-service": "spec.matchService", "--gateway-port": "spec.gatewayPort",
-		"--gateway-selector": "spec.gatewaySelector", "--revision": "spec.revision",
+		"--gateway-selector": "spec.gatewaySelector", "--inject": "spec.inject", "--revision": "spec.revision",
 		"--pod-labels": "spec.podLabels",
 	}
 }

@@ -27,6 +27,7 @@ spec:
   matchService: shop.Cart
   gatewayPort: 80
   gatewaySelector: {istio: edge}
+  inject: pod
   revision: canary
   podLabels: {app: cart}
 ---
@@ -42,7 +43,7 @@ func TestRead(t *testing.T) {
 	}
 	want := []Intent{
 		{Namespace: "shop", Workload: "deployment/cart", Port: 9000, TargetPort: 50051, Host: "cart.example.com", MatchService: "shop.Cart",
-			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Revision: "canary", PodLabels: map[string]string{"app": "cart"}},
+			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Inject: "pod", Revision: "canary", PodLabels: map[string]string{"app": "cart"}},
 		{Namespace: "test", Workload: "orders", Port: 8000, Host: "*"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

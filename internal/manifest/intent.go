@@ -29,6 +29,7 @@ type Intent struct {
 	MatchService    string            // full name of a gRPC service; empty: every call
 	GatewayPort     int               // the gateway's port; 0: choose one that is open
 	GatewaySelector map[string]string // labels of the gateway's pods; nil: find the gateway
+	Inject          string            // InjectNamespace (also empty), InjectPod or InjectNone
 	Revision        string            // the mesh's revision; empty: read it from the injector
 	PodLabels       map[string]string // of the workload's pods; only read where no cluster is asked
 }
@@ -73,6 +74,12 @@ func (i Intent) Validate() error {
 	}
 	if err := validLabels("--pod-labels", i.PodLabels); err != nil {
 		return err
+	}
+	if !slices.Contains([]string{"", InjectNamespace, InjectPod, InjectNone}, i.Inject) {
+		return &InvalidError{"--inject", i.Inject, "is none of namespace, pod and none"}
+	}
+	if i.Revision != "" && i.Inject == InjectNone {
+		return &InvalidError{"--revision", i.Revision, "a revision injects, and with --inject none nothing is to"}
 	}
 	if i.Revision != "" {
 		if msgs := validation.IsDNS1123Label(i.Revision); len(msgs) > 0 {

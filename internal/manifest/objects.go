@@ -47,9 +47,12 @@ type Exposure struct {
 	Namespace    string
 	NamespaceUID types.UID         // so that applying the label never creates a namespace; empty: no cluster was asked
 	InjectLabel  map[string]string // the label to set on the namespace; nil: it is as it should be
+	Inject       string            // as the Intent's; noted on the VirtualService where it isn't by the namespace
+	PodLabel     map[string]string // the label to set on the pod template; nil: it is as it should be
 
 	WorkloadKind string
 	WorkloadName string
+	WorkloadUID  types.UID         // as NamespaceUID
 	Selector     map[string]string // labels of the workload's pods
 
 	Port       int
@@ -117,7 +120,11 @@ func (e Exposure) Objects() []Object {
 	if !e.ReuseGateway {
 		objs = append(objs, Object{ID{"Gateway", e.Namespace, GatewayName}, e.gateway()})
 	}
-	return append(objs, Object{ID{"VirtualService", e.Namespace, e.WorkloadName}, e.virtualService()})
+	objs = append(objs, Object{ID{"VirtualService", e.Namespace, e.WorkloadName}, e.virtualService()})
+	if len(e.PodLabel) > 0 { // the last, as a restart is: it makes the pods anew
+		objs = append(objs, WorkloadObject(e.WorkloadKind, e.Namespace, e.WorkloadName, e.WorkloadUID, e.PodLabel))
+	}
+	return objs
 }
 
 // Workload is the value of WorkloadLabel: kind and name, lower case, by a dot.
@@ -181,6 +188,9 @@ func (e Exposure) virtualService() *istioac.VirtualServiceApplyConfiguration {
 	vs := istioac.VirtualService(e.WorkloadName, e.Namespace).WithLabels(e.labels())
 	if e.GatewayPort != 0 {
 		vs.WithAnnotations(map[string]string{PortAnnotation: strconv.Itoa(e.GatewayPort)})
+	}
+	if e.Inject == InjectPod || e.Inject == InjectNone {
+		vs.WithAnnotations(map[string]string{InjectAnnotation: e.Inject})
 	}
 	vs.Spec = &networking.VirtualService{
 		Hosts:    []string{e.Host},

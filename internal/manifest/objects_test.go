@@ -62,6 +62,9 @@ func variants() map[string]struct {
 		"render-revision": {func(e *manifest.Exposure) {
 			e.InjectLabel, e.NamespaceUID = map[string]string{"istio.io/rev": "default"}, ""
 		}, []string{"Namespace"}},
+		"inject-pod": {func(e *manifest.Exposure) {
+			e.Inject, e.WorkloadUID, e.PodLabel = manifest.InjectPod, "6c1d3f0e-0000-4000-8000-000000000002", map[string]string{"sidecar.istio.io/inject": "true"}
+		}, []string{"VirtualService", "Deployment"}},
 		"statefulset": {func(e *manifest.Exposure) {
 			e.WorkloadKind, e.WorkloadName = "StatefulSet", "db"
 			e.Selector = map[string]string{"app": "db", "tier": "data"}
@@ -127,6 +130,12 @@ func TestNothingClaimedUnasked(t *testing.T) {
 			}
 			if obj.Kind == "Namespace" && e.NamespaceUID == "" {
 				meta = []string{"labels", "name"}
+			}
+			if obj.Kind == "Deployment" {
+				meta = []string{"name", "namespace", "uid"}
+			}
+			if obj.Kind == "VirtualService" && e.Inject != "" {
+				meta = []string{"annotations", "labels", "name", "namespace"}
 			}
 			if got := slices.Sorted(maps.Keys(sent)); !slices.Equal(got, allowed) {
 				t.Errorf("%s: %s sends the fields %v, want %v", name, obj.ID, got, allowed)

@@ -119,12 +119,15 @@ func Build(steps []Step) (Plan, error) {
 		c.ResourceVersion = s.Live.ResourceVersion
 		c.Diff = Diff(s.Live.Object, s.Dry.Object)
 		switch {
-		case s.Want.Kind == "Namespace" || manifest.Owned(s.Live.Labels):
+		case manifest.OnlyLabelled(s.Want.Kind) || manifest.Owned(s.Live.Labels):
 			c.Action = Update
-			if len(c.Diff) == 0 {
+			switch {
+			case len(c.Diff) == 0:
 				c.Action = Unchanged
+			case manifest.OnlyLabelled(s.Want.Kind) && s.Want.Kind != "Namespace":
+				c.Reason = "its pods are made anew"
 			}
-			if other := s.Live.Labels[manifest.WorkloadLabel]; s.Want.Kind != "Namespace" && s.Dry.Labels[manifest.WorkloadLabel] != other {
+			if other := s.Live.Labels[manifest.WorkloadLabel]; !manifest.OnlyLabelled(s.Want.Kind) && s.Dry.Labels[manifest.WorkloadLabel] != other {
 				return Plan{}, &ConflictError{Code: finding.OtherWorkload, ID: c.ID, Reason: "grpcmesh made it for another workload (" + other + ")"}
 			}
 		case len(beyondOwnMarks(c.Diff)) == 0:
@@ -157,7 +160,7 @@ func beyondOwnMarks(fields []Field) []Field {
 	for _, f := range fields {
 		switch f.Path {
 		case "metadata.labels." + manifest.ManagedBy, "metadata.labels." + manifest.WorkloadLabel, "metadata.labels",
-			"metadata.annotations." + manifest.PortAnnotation, "metadata.annotations":
+			"metadata.annotations." + manifest.PortAnnotation, "metadata.annotations." + manifest.InjectAnnotation, "metadata.annotations":
 			continue
 		}
 		rest = append(rest, f)

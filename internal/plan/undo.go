@@ -28,6 +28,13 @@ func Removal(id manifest.ID, live State) Change {
 	return c
 }
 
+// Applied says whether grpcmesh has applied the object and still owns a field
+// of it.
+func Applied(live State) bool {
+	_, ours := managers(live)
+	return ours
+}
+
 // managers says whether grpcmesh has applied the object, and who else has
 // written into its spec. Labels and annotations may be anyone's.
 func managers(live State) (others []string, ours bool) {

@@ -46,7 +46,8 @@ type ExposeList struct {
 
 // Injection is how the workload's pods get their sidecar.
 type Injection struct {
-	Label     string   `json:"label"`
+	Mode      string   `json:"mode"`              // namespace, pod or none
+	Label     string   `json:"label"`             // what injects; empty: nothing does
 	Rehearsed bool     `json:"rehearsed"`         // false also where nothing was to be tried: every pod has its sidecar
 	Touches   []string `json:"touches,omitempty"` // other workloads that the label will reach at their next restart
 }

@@ -288,7 +288,7 @@ func TestJSON(t *testing.T) {
 	doc.Gateway.Type, doc.Gateway.NodePort, doc.Forward = "NodePort", 31731, "kubectl port-forward"
 	doc.Error = "not ready"
 	roundTrip(t, doc, `apiVersion kind dryRun namespace workload targetPort targetPortFrom
-		injection injection.label injection.rehearsed injection.touches
+		injection injection.label injection.mode injection.rehearsed injection.touches
 		gateway gateway.service gateway.type gateway.port gateway.nodePort gateway.replicas
 		changes changes.action changes.kind changes.namespace changes.name changes.reason
 		changes.diff changes.diff.path changes.diff.from changes.diff.to

@@ -20,6 +20,7 @@ type Exposure struct {
 	Namespace      string   `json:"namespace"`
 	VirtualService string   `json:"virtualService"`
 	ManagedBy      string   `json:"managedBy,omitempty"` // "grpcmesh", or what else its label says
+	Injection      string   `json:"injection,omitempty"` // namespace, pod or none, as expose was told; empty: grpcmesh did not make it
 	Hosts          []string `json:"hosts"`
 	Paths          []string `json:"paths,omitempty"` // what its rules ask of a call's path; empty: nothing
 	Services       []string `json:"services"`        // where its rules lead
@@ -46,7 +47,7 @@ func (s *Status) Table(w io.Writer, wide bool) error {
 	}
 	head := []string{"WORKLOAD", "HOSTS", "ADDRESS", "PODS", "SIDECARS", "MANAGED BY"}
 	if wide {
-		head = append(head, "VIRTUALSERVICE", "SERVICE", "GATEWAY", "PATHS")
+		head = append(head, "VIRTUALSERVICE", "SERVICE", "GATEWAY", "PATHS", "INJECTION")
 	}
 	if s.Namespace == "" {
 		head = append([]string{"NAMESPACE"}, head...)
@@ -56,7 +57,7 @@ func (s *Status) Table(w io.Writer, wide bool) error {
 	for _, e := range s.Exposures {
 		cells := []string{list(e.Workloads), list(e.Hosts), list(e.Addresses), fmt.Sprintf("%d/%d", e.Ready, e.Pods), fmt.Sprintf("%d/%d", e.Sidecars, e.Pods), e.ManagedBy}
 		if wide {
-			cells = append(cells, e.VirtualService, list(e.Services), list(e.Gateways), list(e.Paths))
+			cells = append(cells, e.VirtualService, list(e.Services), list(e.Gateways), list(e.Paths), e.Injection)
 		}
 		if s.Namespace == "" {
 			cells = append([]string{e.Namespace}, cells...)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 )
 
@@ -26,7 +27,13 @@ func (u *Unexpose) Tail(w io.Writer) error {
 	var kept []string
 	for _, c := range u.Changes {
 		switch c.Action {
-		case plan.Create, plan.Update, plan.Delete:
+		case plan.Update:
+			if manifest.OnlyLabelled(c.Kind) && c.Kind != "Namespace" {
+				restarted++ // its pod template
+				continue
+			}
+			gone++
+		case plan.Create, plan.Delete:
 			gone++
 		case plan.Restart:
 			restarted++

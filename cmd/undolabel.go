@@ -1,0 +1,80 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+)
+
+// enter reads the namespace, and sees to it that this user may do the rest: a
+// refusal is told with all that is missing.
+func (u *undoer) enter(ctx context.Context) (*plan.State, error) {
+	ns, err := u.appliers["Namespace"].Get(ctx, manifest.ID{Kind: "Namespace", Name: u.namespace})
+	if err != nil && !anyOf(err, apierrors.IsForbidden) {
+		return nil, fmt.Errorf("reading namespace %s: %w", u.namespace, err)
+	}
+	if err == nil && ns == nil {
+		return nil, &manifest.TargetError{What: "no namespace " + u.namespace + " in this cluster", Hint: "Name the one that the workload runs in with -n."}
+	}
+	missing, missingErr := u.cluster.Missing(ctx, toUndo(u.namespace, ns == nil || plan.Applied(*ns), u.o.restart))
+	switch {
+	case missingErr != nil:
+		return nil, missingErr
+	case len(missing) > 0:
+		return nil, &k8s.DeniedError{Purpose: "unexpose", Missing: missing,
+			Hint: "Nothing was written. The role grpcmesh-expose of docs/rbac.yaml has all of it; or choose another --context or --user."}
+	}
+	return ns, err
+}
+
+// podLabel gives up the label of the workload's pod template that expose had
+// set. It makes the pods anew, so it is done only where a restart was asked for.
+func (u *undoer) podLabel(ctx context.Context) ([]plan.Change, error) {
+	w, err := k8s.Choose(u.workloads, u.namespace, cmp.Or(u.doc.Workload, u.o.workload))
+	if err != nil {
+		return nil, nil //nolint:nilerr // it may be gone, and its template with it
+	}
+	obj := manifest.WorkloadObject(w.Kind, w.Namespace, w.Name, w.UID, nil)
+	live, err := u.appliers[w.Kind].Get(ctx, obj.ID)
+	if err != nil || live == nil || !plan.Applied(*live) {
+		return nil, err
+	}
+	if !u.o.restart {
+		u.o.say("           the pod template of %s keeps the label that expose had set; without it the pods are made anew (--restart)", w)
+		return nil, nil
+	}
+	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{obj})
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.Build(steps)
+	if err != nil || p.Writes() == 0 {
+		return p.Changes, err
+	}
+	w.Template.Labels = maps.Clone(w.Template.Labels)
+	left := templateLabels(steps[0].Dry)
+	for _, key := range istio.PodLabels() {
+		if _, stays := left[key]; !stays {
+			delete(w.Template.Labels, key)
+		}
+	}
+	u.relabel = &w
+	return p.Changes, nil
+}
+
+// templateLabels are the labels of the pod template of a workload.
+func templateLabels(s *plan.State) map[string]any {
+	at := s.Object
+	for _, key := range []string{"spec", "template", "metadata", "labels"} {
+		at, _ = at[key].(map[string]any)
+	}
+	return at
+}

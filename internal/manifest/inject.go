@@ -1,0 +1,67 @@
+package manifest
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
+	coreac "k8s.io/client-go/applyconfigurations/core/v1"
+)
+
+// How the workload's pods are to get their sidecar.
+const (
+	InjectNamespace = "namespace" // by a label of their namespace, which reaches its other workloads too
+	InjectPod       = "pod"       // by a label of their own template, which reaches no one else
+	InjectNone      = "none"      // not at all
+)
+
+// InjectAnnotation is on a VirtualService that was exposed otherwise than by the
+// namespace's label: InjectPod or InjectNone.
+const InjectAnnotation = "grpcmesh.dev/inject"
+
+// OnlyLabelled says whether objects of the kind are someone else's by nature,
+// and grpcmesh sets one label on them at most.
+func OnlyLabelled(kind string) bool {
+	switch kind {
+	case "Namespace", "Deployment", "StatefulSet", "DaemonSet":
+		return true
+	}
+	return false
+}
+
+// WorkloadObject is a workload of which grpcmesh owns just these labels of its
+// pod template. Without labels it owns nothing: applied, it gives up what
+// grpcmesh had set. Either way the pods are made anew if the template changes.
+// The uid, where it is known, keeps it from ever making a workload.
+func WorkloadObject(kind, namespace, name string, uid types.UID, labels map[string]string) Object {
+	obj := Object{ID: ID{kind, namespace, name}}
+	template := coreac.PodTemplateSpec().WithLabels(labels)
+	switch kind {
+	case "StatefulSet":
+		ac := appsac.StatefulSet(name, namespace)
+		if uid != "" {
+			ac.WithUID(uid)
+		}
+		if len(labels) > 0 {
+			ac.WithSpec(appsac.StatefulSetSpec().WithTemplate(template))
+		}
+		obj.Apply = ac
+	case "DaemonSet":
+		ac := appsac.DaemonSet(name, namespace)
+		if uid != "" {
+			ac.WithUID(uid)
+		}
+		if len(labels) > 0 {
+			ac.WithSpec(appsac.DaemonSetSpec().WithTemplate(template))
+		}
+		obj.Apply = ac
+	default:
+		ac := appsac.Deployment(name, namespace)
+		if uid != "" {
+			ac.WithUID(uid)
+		}
+		if len(labels) > 0 {
+			ac.WithSpec(appsac.DeploymentSpec().WithTemplate(template))
+		}
+		obj.Apply = ac
+	}
+	return obj
+}
