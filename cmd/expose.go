@@ -96,7 +96,7 @@ func (o *exposeOptions) intentFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.intent.Port, "port", manifest.DefaultPort, "Port of the Service to create.")
 	fs.IntVar(&o.intent.TargetPort, "target-port", 0, "Port that the app listens on. 0: as declared, or found by asking a pod.")
 	fs.StringVar(&o.intent.Host, "host", "*", "Host name that the route serves; '*' is any. {workload} and {namespace} are filled in.")
-	fs.StringVar(&o.intent.MatchService, "match-service", "", "Route only this gRPC service, by its full name (pkg.Service).")
+	o.routeFlags(fs)
 	fs.IntVar(&o.intent.GatewayPort, "gateway-port", 0, "Port of the gateway. 0: the Service's port if the gateway opens it, else 80.")
 	fs.StringToStringVar(&o.intent.GatewaySelector, "gateway-selector", nil, "Labels of the gateway's pods, where there are several gateways (key=value,...).")
 	fs.StringVar(&o.intent.Inject, "inject", manifest.InjectNamespace, "How the pods get their sidecar: by the 'namespace''s label, by their own ('pod'), or not at all ('none').")

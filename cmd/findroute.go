@@ -83,7 +83,7 @@ func (x *exposer) lead(routes istio.Routes) error {
 	// Once its own route is written, who came after is not this run's matter.
 	if !x.again.wrote[manifest.ID{Kind: "VirtualService", Namespace: e.Namespace, Name: e.WorkloadName}] {
 		if err := x.clash(routes); err != nil {
-			return err
+			return x.withinRun(err)
 		}
 	}
 	x.shared = routes.Shared(x.ingress, x.open.Port, *e)
@@ -98,9 +98,11 @@ func (x *exposer) clash(routes istio.Routes) error {
 	if err := routes.Clash(x.ingress, x.open.Port, x.exposure); err != nil {
 		return err
 	}
-	path := noPath
-	if x.exposure.MatchService != "" {
-		path = "/" + x.exposure.MatchService + "/" + noMethod
+	for _, path := range x.paths() {
+		call := istio.Call{Path: path, Authority: x.authority(), Metadata: x.exposure.Route.Metadata()}
+		if err := routes.Overtaken(x.ingress, x.open.Port, x.exposure, call); err != nil {
+			return err
+		}
 	}
-	return routes.Overtaken(x.ingress, x.open.Port, x.exposure, istio.Call{Path: path, Authority: x.authority()})
+	return nil
 }

@@ -32,7 +32,7 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 		Namespace: x.workload.Namespace, NamespaceUID: x.namespace.UID,
 		WorkloadKind: x.workload.Kind, WorkloadName: x.workload.Name, WorkloadUID: x.workload.UID, Inject: x.intent.Inject,
 		Selector: x.workload.PodLabels(), Port: x.intent.Port, TargetPort: x.port.Port,
-		Host: x.intent.Host, MatchService: x.intent.MatchService,
+		Host: x.intent.Host, MatchServices: x.intent.Services(), Route: x.intent.Route,
 	}
 	mine := func(svc corev1.Service) bool {
 		return manifest.OwnedBy(svc.Labels, x.workload.Kind, x.workload.Name)

@@ -42,22 +42,11 @@ func (o *exposeOptions) oneSource(c *cobra.Command) error {
 	}
 	switch {
 	case len(o.files) > 0:
-		return beside("--filename", "all", "selector", "port", "target-port", "host", "match-service", "gateway-port", "gateway-selector", "inject", "revision", "pod-labels")
+		return beside("--filename", append([]string{"all", "selector", "port", "target-port", "host", "gateway-port", "gateway-selector", "inject", "revision", "pod-labels"}, routeFlagNames()...)...)
 	case o.all:
-		return o.apart(beside("--all", "selector"))
+		return beside("--all", "selector")
 	case o.selector != "":
-		return o.apart(beside("--selector"))
-	}
-	return nil
-}
-
-// apart demands that several workloads can be told apart by their host.
-func (o *exposeOptions) apart(err error) error {
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(o.intent.Host, "{workload}") {
-		return usageError{errors.New("several workloads need a host each: --host '{workload}.example.com'")}
+		return beside("--selector")
 	}
 	return nil
 }
@@ -124,6 +113,9 @@ func (o *exposeOptions) expand(ctx context.Context, cluster *k8s.Cluster, intent
 			one.Workload = strings.ToLower(w.Kind) + "/" + w.Name
 			all = append(all, one)
 		}
+	}
+	if len(all) > 1 && !strings.Contains(o.intent.Host, "{workload}") && o.intent.MatchService != manifest.AutoServices {
+		return nil, usageError{fmt.Errorf("%d workloads can't all have host %q: give each one of its own (--host '{workload}.example.com'), or its own gRPC services (--match-service auto)", len(all), o.intent.Host)}
 	}
 	if len(all) == 0 {
 		what := "no Deployment, StatefulSet or DaemonSet in namespace " + o.intent.Namespace

@@ -75,12 +75,11 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 		x.warn("%s has no replicas, so no call can come through yet", x.workload)
 		return nil, nil //nolint:nilnil // there is nothing to report on
 	}
-	l := &liveCheck{x: x, path: noPath, authority: x.authority()}
-	if x.intent.MatchService != "" {
-		l.path = "/" + x.intent.MatchService + "/" + noMethod
-	}
-	if err := x.serves(ctx, l.authority, l.path); err != nil {
-		return nil, err
+	l := &liveCheck{x: x, path: x.paths()[0], authority: x.authority(), metadata: x.exposure.Route.Metadata()}
+	for _, path := range x.paths() {
+		if err := x.serves(ctx, istio.Call{Path: path, Authority: l.authority, Metadata: l.metadata}); err != nil {
+			return nil, err
+		}
 	}
 	if wrote {
 		remove, err := l.addProbe(ctx)
@@ -105,6 +104,19 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 	return &report.Live{Replicas: count, Calls: goodCalls, Seconds: took}, nil
 }
 
+// paths are of calls that the exposure's route takes, one of each service: of a
+// method that no app has.
+func (x *exposer) paths() []string {
+	var paths []string
+	for _, service := range x.exposure.MatchServices {
+		paths = append(paths, "/"+service+"/"+noMethod)
+	}
+	if len(paths) == 0 {
+		return []string{noPath}
+	}
+	return paths
+}
+
 func (x *exposer) authority() string {
 	address := ""
 	if len(x.ingress.Addresses) > 0 {
@@ -118,7 +130,8 @@ type liveCheck struct {
 	x         *exposer
 	path      string
 	authority string
-	nonce     string // empty: no probe route
+	metadata  map[string]string // of users' calls
+	nonce     string            // empty: no probe route
 	proof     string
 }
 
@@ -229,7 +242,7 @@ func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, er
 	}
 	defer func() { _ = conn.Close() }()
 	for range goodCalls {
-		s := plainCall(ctx, conn, probe.Call{Path: l.path})
+		s := plainCall(ctx, conn, probe.Call{Path: l.path, Metadata: l.metadata})
 		if why := notUpstream(s); why != "" {
 			return why, nil
 		}

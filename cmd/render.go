@@ -56,6 +56,7 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 	need(i.TargetPort != 0, "--target-port")
 	need(len(i.PodLabels) > 0, "--pod-labels")
 	need(len(i.GatewaySelector) > 0, "--gateway-selector")
+	need(i.MatchService != manifest.AutoServices, "--match-service")
 	if len(missing) > 0 {
 		what := "it must be told"
 		if o.many() {
@@ -85,7 +86,7 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 		Namespace: i.Namespace, WorkloadKind: kind, WorkloadName: name,
 		Selector: i.PodLabels, Port: i.Port, TargetPort: i.TargetPort,
 		GatewaySelector: i.GatewaySelector, GatewayPort: port,
-		Host: i.Host, MatchService: i.MatchService, Inject: i.Inject,
+		Host: i.Host, MatchServices: i.Services(), Route: i.Route, Inject: i.Inject,
 	}
 	// Which label injects depends on the cluster's mesh: the wrong one would keep
 	// sidecars away, so none is guessed.

@@ -72,6 +72,7 @@ func (x *exposer) resolve(ctx context.Context) error {
 		if (x.o.all || x.o.selector != "") && errors.As(p.err(), new(noPortError)) {
 			return p.err() // it is passed by, whatever else there is
 		}
+		ported = ported && p.passes(ctx, x.findServices)
 		injected = p.passes(ctx, x.findInjection)
 	}
 	if x.may && p.passes(ctx, x.findGateway) && x.open.Port != 0 {

@@ -23,16 +23,16 @@ import (
 // serves says whether calls to the authority are the exposure's at all: a
 // VirtualService of a more specific host, or one that stands before it, would
 // have them instead.
-func (x *exposer) serves(ctx context.Context, authority, path string) error {
+func (x *exposer) serves(ctx context.Context, call istio.Call) error {
 	routes, err := x.mesh.Routes(ctx)
 	if err != nil {
 		return err
 	}
 	vs := x.exposure.Namespace + "/" + x.exposure.WorkloadName
-	serving := routes.Serving(routes.Listeners(x.ingress, x.open.Port), authority)
-	why := notServed(serving, vs, authority)
+	serving := routes.Serving(routes.Listeners(x.ingress, x.open.Port), call.Authority)
+	why := notServed(serving, vs, call.Authority)
 	if why == "" {
-		why = takenFrom(routes.Table(serving[0].Listener, serving), vs, istio.Call{Path: path, Authority: authority})
+		why = takenFrom(routes.Table(serving[0].Listener, serving), vs, call)
 	}
 	if why != "" {
 		return &k8s.NotReadyError{Subject: "VirtualService " + vs, Cause: why,

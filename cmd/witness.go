@@ -162,7 +162,7 @@ func (t *target) besides() (istio.Entry, bool) {
 // that can't be called so.
 func (r *run) callsOf(services []probe.Service) (calls []probe.Call, streams []string) {
 	for _, s := range services {
-		if strings.HasPrefix(s.Name, "grpc.reflection.") || strings.HasPrefix(s.Name, "grpc.health.") || strings.HasPrefix(s.Name, "grpc.channelz.") {
+		if probe.Utility(s.Name) {
 			continue
 		}
 		whole, unary, alike := "/"+s.Name+"/"+noMethod, false, true

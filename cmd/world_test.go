@@ -106,7 +106,7 @@ func (w *world) exposes(v wish) (*exposer, error) {
 	x.exposure = manifest.Exposure{
 		Namespace: "test", NamespaceUID: w.objects[namespaceID].GetUID(), WorkloadKind: "Deployment", WorkloadName: v.Workload,
 		Selector: map[string]string{"app": v.Workload}, Port: v.Port, TargetPort: v.TargetPort,
-		GatewaySelector: w.ingress.Selector, GatewayPort: v.GatewayPort, Host: v.Host, MatchService: v.Match,
+		GatewaySelector: w.ingress.Selector, GatewayPort: v.GatewayPort, Host: v.Host, MatchServices: x.intent.Services(),
 	}
 	switch w.objects[namespaceID].GetLabels()["istio-injection"] {
 	case "":

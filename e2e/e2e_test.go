@@ -64,6 +64,7 @@ func run(t *testing.T, dir string, serial bool) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  script.Exits,
 			"apply":  cmdApply,
+			"calls":  cmdCalls,
 			"mark":   cmdMark,
 			"writes": cmdWrites,
 			"expand": cmdExpand,

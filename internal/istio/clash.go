@@ -112,7 +112,7 @@ func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
 				Hint:   "Expose under a host of its own (--host NAME), or on another port. " + in.ways()}
 		}
 		for _, c := range r.meets(l, ours, e) {
-			if rule := contested(c.VirtualService, e.MatchService); rule != "" {
+			if rule := r.contested(c.VirtualService, e); rule != "" {
 				return &plan.ConflictError{Code: finding.RouteClash, ID: idOf("VirtualService", c.VirtualService),
 					Reason: fmt.Sprintf("it already serves %s for host %q on port %d of gateway %s", rule, c.Host, port, in),
 					Hint:   waysBeside(e)}
@@ -133,7 +133,7 @@ func (r Routes) clashElsewhere(in Ingress, port int, e manifest.Exposure) error 
 		listeners, ours := r.afterwards(in, s.Port, port, e)
 		for _, l := range listeners {
 			for _, c := range r.meets(l, ours, e) {
-				if len(c.VirtualService.Spec.Http) == 0 || e.MatchService != "" && contested(c.VirtualService, e.MatchService) == "" && strings.EqualFold(c.Host, e.Host) {
+				if len(c.VirtualService.Spec.Http) == 0 || !e.TakesAll() && r.contested(c.VirtualService, e) == "" && strings.EqualFold(c.Host, e.Host) {
 					continue
 				}
 				return &plan.ConflictError{Code: finding.ClashBeside, ID: idOf("VirtualService", c.VirtualService),
@@ -149,7 +149,10 @@ func (r Routes) clashElsewhere(in Ingress, port int, e manifest.Exposure) error 
 
 // waysBeside is how an exposure can do beside a route that is in its way.
 func waysBeside(e manifest.Exposure) string {
-	if e.MatchService != "" {
+	switch {
+	case len(e.Route.MatchHeaders) > 0:
+		return "Expose under a host of its own (--host NAME), or with a header that it does not take (--match-header NAME=VALUE, or --match-service pkg.Service)."
+	case len(e.MatchServices) > 0:
 		return "Expose under a host of its own (--host NAME), or a gRPC service that it does not take (--match-service pkg.Service)."
 	}
 	return "Expose under a host of its own (--host NAME), or only one gRPC service (--match-service pkg.Service)."
@@ -172,41 +175,6 @@ func (r Routes) redirects(l Listener) []string {
 		}
 	}
 	return names
-}
-
-// contested is what a VirtualService serves of the calls that are to be routed,
-// in words, or "" where the two have no call in common, or Envoy's order
-// (catch-alls last) keeps them apart.
-func contested(vs *clientnet.VirtualService, service string) string {
-	prefix := "/" + service + "/"
-	for _, rule := range vs.Spec.Http {
-		if len(rule.Match) == 0 {
-			if service == "" {
-				return "every call"
-			}
-			continue // a catch-all goes behind a match on a service
-		}
-		if service == "" {
-			return "some calls"
-		}
-		for _, m := range rule.Match {
-			switch uri := m.GetUri().GetMatchType().(type) {
-			case nil:
-				continue // matches on something else than the path; no telling, and seldom
-			case *networking.StringMatch_Exact:
-				if strings.HasPrefix(uri.Exact, prefix) {
-					return uri.Exact
-				}
-			case *networking.StringMatch_Prefix:
-				if strings.HasPrefix(uri.Prefix, prefix) || strings.HasPrefix(prefix, uri.Prefix) && uri.Prefix != "/" {
-					return uri.Prefix
-				}
-			case *networking.StringMatch_Regex:
-				return "the paths " + uri.Regex
-			}
-		}
-	}
-	return ""
 }
 
 func carriesGRPC(protocol string) bool {

@@ -42,7 +42,7 @@ func TestClash(t *testing.T) {
 		{"another Gateway", grpc, service(t, "shop", "web", strings.Replace(catchAll, "edge/grpc", "edge/other", 1)), nil, ""},
 		{"another port", server("istio: ingressgateway", 80, "'*'"), service(t, "shop", "web", catchAll), nil, ""},
 		{"another ingress", server("istio: other", 8000, "'*'"), service(t, "shop", "web", catchAll), nil, ""},
-		{"one service beside a catch-all", grpc, service(t, "shop", "web", catchAll), func(e *manifest.Exposure) { e.MatchService = "a.B" }, ""},
+		{"one service beside a catch-all", grpc, service(t, "shop", "web", catchAll), func(e *manifest.Exposure) { e.MatchServices = []string{"a.B"} }, ""},
 		{"HTTP on the port", strings.Replace(grpc, "protocol: GRPC", "protocol: http", 1), nil, nil, ""},
 		{"HTTPS on the port", strings.Replace(grpc, "protocol: GRPC", "protocol: HTTPS", 1), nil, nil,
 			"Gateway/grpc in namespace edge: it already holds port 8000 of gateway istio-system/istio-ingressgateway for the protocol HTTPS"},
@@ -151,10 +151,10 @@ func TestClashElsewhere(t *testing.T) {
 		want             bool
 	}{
 		{"our wildcard takes a neighbour's host on its port", "b.v", rule, func(e *manifest.Exposure) { e.Host = "*.v" }, true},
-		{"one service of it too", "b.v", rule, func(e *manifest.Exposure) { e.Host, e.MatchService = "*.v", "a.B" }, true},
+		{"one service of it too", "b.v", rule, func(e *manifest.Exposure) { e.Host, e.MatchServices = "*.v", []string{"a.B"} }, true},
 		{"any host", "b.v", rule, nil, true},
 		{"another host", "b.v", rule, func(e *manifest.Exposure) { e.Host = "a.v" }, false},
-		{"services side by side on one host", "b.v", "{match: [{uri: {prefix: /a.C/}}]}", func(e *manifest.Exposure) { e.Host, e.MatchService = "b.v", "a.B" }, false},
+		{"services side by side on one host", "b.v", "{match: [{uri: {prefix: /a.C/}}]}", func(e *manifest.Exposure) { e.Host, e.MatchServices = "b.v", []string{"a.B"} }, false},
 	} {
 		r := Routes{VirtualServices: []*clientnet.VirtualService{
 			service(t, "test", "b", "spec: {gateways: [test/grpc], hosts: ["+tc.host+"], http: ["+tc.rule+"]}")}}
@@ -192,7 +192,7 @@ func TestShared(t *testing.T) {
 	} {
 		r.VirtualServices = []*clientnet.VirtualService{service(t, "shop", "web", "spec: {gateways: [edge/grpc], hosts: ["+tc.hosts+"], http: ["+tc.rule+"]}")}
 		e := exposure()
-		e.Host, e.MatchService = tc.host, "a.B"
+		e.Host, e.MatchServices = tc.host, []string{"a.B"}
 		if err := r.Clash(edge(), 8000, e); err != nil {
 			t.Errorf("%s: %v", tc.name, err)
 		}
@@ -233,7 +233,11 @@ func TestContested(t *testing.T) {
 		{"a rule behind a catch-all", "{route: []}, {match: [{uri: {prefix: /a.B/}}]}", "a.B", "/a.B/"},
 	} {
 		vs := service(t, "shop", "web", "spec: {http: ["+tc.rules+"]}")
-		if got := contested(vs, tc.service); got != tc.want {
+		e := exposure()
+		if tc.service != "" {
+			e.MatchServices = []string{tc.service}
+		}
+		if got := (Routes{}).contested(vs, e); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}

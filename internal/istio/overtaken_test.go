@@ -39,11 +39,11 @@ func TestOvertaken(t *testing.T) {
 		r := Routes{VirtualServices: tc.vss, Gateways: []*clientnet.Gateway{
 			gateway(t, "test", "grpc", server("istio: ingressgateway", 8000, "'*'"))}}
 		e := exposure()
-		e.Host, e.MatchService, e.GatewaySelector = "a.com", tc.service, map[string]string{"istio": "ingressgateway"}
+		e.Host, e.GatewaySelector = "a.com", map[string]string{"istio": "ingressgateway"}
 		e.Servers = []manifest.Server{{Port: 8000, Hosts: []string{"a.com"}}}
-		path := "/a.B/Identify"
-		if tc.service == "" {
-			path = "/none"
+		path := "/none"
+		if tc.service != "" {
+			path, e.MatchServices = "/a.B/Identify", []string{tc.service}
 		}
 		err := r.Overtaken(edge(), 8000, e, Call{Path: path, Authority: "a.com"})
 		var conflict *plan.ConflictError

@@ -117,8 +117,14 @@ func TestTake(t *testing.T) {
 		{"{withoutHeaders: {x-user: {exact: b}}}", "taken"},
 		{"{withoutHeaders: {content-type: {prefix: application/grpc}}}", "left"},
 		{"{uri: {prefix: /x}, headers: {x-user: {}}}", "left"},
+		{"{headers: {x-tenant: {exact: one}}}", "taken"}, // which the call carries
+		{"{headers: {X-Tenant: {prefix: o}}}", "taken"},
+		{"{headers: {x-tenant: {exact: two}}}", "left"},
+		{"{headers: {x-tenant: {exact: one}, x-user: {}}}", "with header x-user"},
+		{"{withoutHeaders: {x-tenant: {exact: one}}}", "left"},
+		{"{withoutHeaders: {x-tenant: {exact: two}}}", "taken"},
 	} {
-		taken := tableOf(t, service(t, "test", "one", rules(to("a", tc.match)))).Take(Call{Path: "/a.B/C", Authority: "a.example.com:8000"})
+		taken := tableOf(t, service(t, "test", "one", rules(to("a", tc.match)))).Take(Call{Path: "/a.B/C", Authority: "a.example.com:8000", Metadata: map[string]string{"x-tenant": "one"}})
 		got := "left"
 		switch {
 		case taken.Unsure != "":

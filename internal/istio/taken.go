@@ -9,11 +9,12 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 )
 
-// Call is a gRPC call as a gateway sees it, with no metadata of its own.
+// Call is a gRPC call as a gateway sees it.
 type Call struct {
 	Path      string // :path
 	Authority string // :authority, with its port if the client sends one
 	TLS       bool
+	Metadata  map[string]string // by lower-case names
 }
 
 // Taken is what a table makes of a call.
@@ -109,23 +110,26 @@ func meets(m *networking.HTTPMatchRequest, c Call) (met, string) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
-		got, what := meetsHeader(name, m.Headers[name], false)
+		got, what := c.meetsHeader(name, m.Headers[name], false)
 		note(got, what)
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.WithoutHeaders)) {
-		got, what := meetsHeader(name, m.WithoutHeaders[name], true)
+		got, what := c.meetsHeader(name, m.WithoutHeaders[name], true)
 		note(got, what)
 	}
 	return worst, why
 }
 
-// meetsHeader looks at one header of a match. Of what every gRPC call carries
-// the value is known, of what the gateway or the client adds nothing is, and
-// any other is metadata, which the call has not.
-func meetsHeader(name string, m *networking.StringMatch, without bool) (met, string) {
+// meetsHeader looks at one header of a match. Of what every gRPC call carries,
+// and of the call's metadata, the value is known, of what the gateway or the
+// client adds nothing is, and any other is metadata that the call has not.
+func (c Call) meetsHeader(name string, m *networking.StringMatch, without bool) (met, string) {
 	name = strings.ToLower(name)
 	known := map[string]string{"content-type": "application/grpc", "te": "trailers", ":method": "POST"}
 	value, ok := known[name]
+	if given, is := c.Metadata[name]; is && !ok {
+		value, ok = given, true
+	}
 	added := slices.ContainsFunc([]string{":", "x-forwarded-", "x-request-id", "x-envoy-", "user-agent", "grpc-", "x-b3-", "traceparent"}, func(p string) bool {
 		return strings.HasPrefix(name, p)
 	})

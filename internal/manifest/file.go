@@ -41,6 +41,10 @@ type document struct {
 		Inject          *string           `json:"inject,omitempty"`
 		Revision        string            `json:"revision,omitempty"`
 		PodLabels       map[string]string `json:"podLabels,omitempty"`
+		TimeoutPerCall  string            `json:"timeoutPerCall,omitempty"`
+		Retries         *int              `json:"retries,omitempty"`
+		PerTryTimeout   string            `json:"perTryTimeout,omitempty"`
+		MatchHeaders    map[string]string `json:"matchHeaders,omitempty"`
 	} `json:"spec"`
 }
 
@@ -177,6 +181,9 @@ func readOne(b []byte, namespace string) (Intent, error) {
 			return i, &InvalidError{"spec.inject", "", "is none of namespace, pod and none"}
 		}
 	}
+	if i.Route, err = d.route(); err != nil {
+		return Intent{}, err
+	}
 	err = i.Validate()
 	var invalid *InvalidError
 	if errors.As(err, &invalid) {
@@ -196,6 +203,7 @@ func fields() map[string]string {
 		"WORKLOAD": "spec.workload", "--namespace": "metadata.namespace", "--port": "spec.port", "--target-port": "spec.targetPort",
 		"--host": "spec.host", "--match-service": "spec.matchService", "--gateway-port": "spec.gatewayPort",
 		"--gateway-selector": "spec.gatewaySelector", "--inject": "spec.inject", "--revision": "spec.revision",
-		"--pod-labels": "spec.podLabels",
+		"--pod-labels": "spec.podLabels", "--timeout-per-call": "spec.timeoutPerCall", "--retries": "spec.retries",
+		"--per-try-timeout": "spec.perTryTimeout", "--match-header": "spec.matchHeaders",
 	}
 }

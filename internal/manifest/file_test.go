@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -30,6 +31,9 @@ spec:
   inject: pod
   revision: canary
   podLabels: {app: cart}
+  timeoutPerCall: 1m30s
+  retries: 0
+  matchHeaders: {x-user: jane, x-version: "2.*"}
 ---
 # the rest is found out
 {"apiVersion": "grpcmesh.dev/v1alpha1", "kind": "Exposure", "spec": {"workload": "orders"}}
@@ -43,7 +47,8 @@ func TestRead(t *testing.T) {
 	}
 	want := []Intent{
 		{Namespace: "shop", Workload: "deployment/cart", Port: 9000, TargetPort: 50051, Host: "cart.example.com", MatchService: "shop.Cart",
-			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Inject: "pod", Revision: "canary", PodLabels: map[string]string{"app": "cart"}},
+			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Inject: "pod", Revision: "canary", PodLabels: map[string]string{"app": "cart"},
+			Route: Route{Timeout: 90 * time.Second, Retries: new(int), MatchHeaders: map[string]string{"x-user": "jane", "x-version": "2.*"}}},
 		{Namespace: "test", Workload: "orders", Port: 8000, Host: "*"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -74,6 +79,13 @@ func TestReadRefuses(t *testing.T) {
 		{"a path for a workload", exposure("workload: ../a"), `spec.workload "../a"`},
 		{"the second document", exposure("workload: a") + "---\n" + exposure("workload: a, gatewayPort: -1"), `f.yaml, document 2: spec.gatewayPort "-1"`},
 		{"a workload twice", exposure("workload: a") + "---\n" + exposure("workload: deploy/a"), `document 2: spec.workload "deploy/a": is exposed by an earlier document already`},
+		{"a timeout that is none", exposure("workload: a, timeoutPerCall: soon"), `spec.timeoutPerCall "soon": is no duration, such as 500ms or 2s`},
+		{"a timeout without a unit", exposure("workload: a, timeoutPerCall: 5"), "cannot unmarshal number"},
+		{"retries of another kind", exposure("workload: a, retries: many"), "cannot unmarshal string"},
+		{"retries below 0", exposure("workload: a, retries: -1"), `spec.retries "-1"`},
+		{"time for a try alone", exposure("workload: a, perTryTimeout: 1s"), `spec.perTryTimeout "1s": needs --retries`},
+		{"a header's number", exposure("workload: a, matchHeaders: {x-a: 5}"), "cannot unmarshal number"},
+		{"a header's name", exposure("workload: a, matchHeaders: {X-A: b}"), `spec.matchHeaders "X-A=b"`},
 		{"no YAML", "{", "f.yaml, document 1: "},
 		{"a list", "[1, 2]", "f.yaml, document 1: "},
 	} {
@@ -115,7 +127,7 @@ func TestSchema(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"workload: ''", "", "workload: a, prot: 1", "workload: 5", "workload: a, port: 0", "workload: a, targetPort: 65536", "workload: a, host: ''"} {
+	for _, bad := range []string{"workload: ''", "", "workload: a, prot: 1", "workload: 5", "workload: a, port: 0", "workload: a, targetPort: 65536", "workload: a, host: ''", "workload: a, retries: -1", "workload: a, retries: 101", "workload: a, timeoutPerCall: soon", "workload: a, perTryTimeout: 5"} {
 		if valid(exposure(bad)) == nil {
 			t.Errorf("the schema takes {%s}", bad)
 		}

@@ -26,12 +26,13 @@ type Intent struct {
 	Port            int               // the Service's port
 	TargetPort      int               // the port the app listens on; 0: find it
 	Host            string            // the host that the route serves, or a pattern for HostFor; "*": any
-	MatchService    string            // full name of a gRPC service; empty: every call
+	MatchService    string            // full names of gRPC services by commas, or AutoServices; empty: every call
 	GatewayPort     int               // the gateway's port; 0: choose one that is open
 	GatewaySelector map[string]string // labels of the gateway's pods; nil: find the gateway
 	Inject          string            // InjectNamespace (also empty), InjectPod or InjectNone
 	Revision        string            // the mesh's revision; empty: read it from the injector
 	PodLabels       map[string]string // of the workload's pods; only read where no cluster is asked
+	Route           Route
 }
 
 // HostFor fills {workload} and {namespace} into a host pattern.
@@ -65,9 +66,11 @@ func (i Intent) Validate() error {
 	if err := validHost(HostFor(i.Host, "workload", "namespace")); err != nil {
 		return err
 	}
-	if i.MatchService != "" && !protoName.MatchString(i.MatchService) {
-		return &InvalidError{"--match-service", i.MatchService,
-			"is not the full name of a gRPC service, such as helloworld.Greeter"}
+	if err := i.validServices(); err != nil {
+		return err
+	}
+	if err := i.Route.validate(); err != nil {
+		return err
 	}
 	if err := validLabels("--gateway-selector", i.GatewaySelector); err != nil {
 		return err

@@ -70,7 +70,8 @@ type Exposure struct {
 	GatewayPort     int      // of the gateway's Service; noted on the VirtualService
 	Servers         []Server // what the Gateway should listen on, others' needs of it included
 	Host            string
-	MatchService    string
+	MatchServices   []string // full names of the gRPC services to route; nil: every call
+	Route           Route
 }
 
 // Server is one listener of a Gateway that grpcmesh owns.
@@ -177,14 +178,8 @@ func (e Exposure) virtualService() *istioac.VirtualServiceApplyConfiguration {
 	if e.ReusePort != 0 {
 		dest.Port = &networking.PortSelector{Number: uint32(e.ReusePort)}
 	}
-	rule := &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: dest}}}
-	if e.MatchService != "" {
-		rule.Match = []*networking.HTTPMatchRequest{{
-			Uri: &networking.StringMatch{
-				MatchType: &networking.StringMatch_Prefix{Prefix: "/" + e.MatchService + "/"},
-			},
-		}}
-	}
+	rule := &networking.HTTPRoute{Match: e.match(), Route: []*networking.HTTPRouteDestination{{Destination: dest}}}
+	e.Route.govern(rule)
 	vs := istioac.VirtualService(e.WorkloadName, e.Namespace).WithLabels(e.labels())
 	if e.GatewayPort != 0 {
 		vs.WithAnnotations(map[string]string{PortAnnotation: strconv.Itoa(e.GatewayPort)})

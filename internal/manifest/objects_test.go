@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -47,11 +48,21 @@ func variants() map[string]struct {
 		kinds []string
 	}{
 		"procedure":     {func(*manifest.Exposure) {}, []string{"Service", "Gateway", "VirtualService"}},
-		"match-service": {func(e *manifest.Exposure) { e.MatchService = "helloworld.Greeter" }, []string{"VirtualService"}},
+		"match-service": {func(e *manifest.Exposure) { e.MatchServices = []string{"helloworld.Greeter"} }, []string{"VirtualService"}},
 		"own-host": {func(e *manifest.Exposure) {
 			e.Host = "greeter.example.com"
 			e.Servers = manifest.MergeServers([]manifest.Server{{Port: 8000, Hosts: []string{"other.example.com"}}}, 80, e.Host)
 		}, []string{"Gateway", "VirtualService"}},
+		"match-services": {func(e *manifest.Exposure) { e.MatchServices = []string{"helloworld.Greeter", "shop.Cart"} }, []string{"VirtualService"}},
+		"match-header": {func(e *manifest.Exposure) {
+			e.Route.MatchHeaders = map[string]string{"x-user": "jane", "x-version": "2.*"}
+		}, []string{"VirtualService"}},
+		"match-both": {func(e *manifest.Exposure) {
+			e.MatchServices, e.Route.MatchHeaders = []string{"a.B", "c.D"}, map[string]string{"x-user": "jane"}
+		}, []string{"VirtualService"}},
+		"timeout":    {func(e *manifest.Exposure) { e.Route.Timeout = 1500 * time.Millisecond }, []string{"VirtualService"}},
+		"retries":    {func(e *manifest.Exposure) { e.Route.Retries = retries(3) }, []string{"VirtualService"}},
+		"retries-in": {func(e *manifest.Exposure) { e.Route.Retries, e.Route.PerTryTimeout = retries(3), time.Second }, []string{"VirtualService"}},
 		"reuse":      {func(e *manifest.Exposure) { e.Reuse = "greeter" }, []string{"VirtualService"}},
 		"reuse-port": {func(e *manifest.Exposure) { e.Reuse, e.ReusePort = "greeter", 9000 }, []string{"VirtualService"}},
 		"inject": {func(e *manifest.Exposure) { e.InjectLabel = map[string]string{"istio-injection": "enabled"} },

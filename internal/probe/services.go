@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -32,6 +33,12 @@ const (
 type Service struct {
 	Name    string // package.Service
 	Methods []Method
+}
+
+// Utility says whether a service is one of gRPC's own helpers, which stand
+// beside what an app is for: reflection, health and channelz.
+func Utility(service string) bool {
+	return strings.HasPrefix(service, "grpc.reflection.") || strings.HasPrefix(service, "grpc.health.") || strings.HasPrefix(service, "grpc.channelz.")
 }
 
 // Method is one method of a Service, with its kind of streaming.

@@ -3,7 +3,8 @@
 // in what it says tells which pod it is.
 //
 // PORT is where it listens, 50051 unless set. HEALTH=on adds the standard
-// health service, which the demo lacks.
+// health service, which the demo lacks. For tests of routes, GREETING, ODD and
+// SERVICE make it differ (behaviour.go).
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,11 +31,16 @@ const drain = 20 * time.Second
 
 type greeter struct {
 	helloworld.UnimplementedGreeterServer
+	behaviour
+	calls *atomic.Int64
 }
 
 // SayHello answers "Hello " and the caller's name.
-func (greeter) SayHello(_ context.Context, request *helloworld.HelloRequest) (*helloworld.HelloReply, error) {
-	return &helloworld.HelloReply{Message: "Hello " + request.GetName()}, nil
+func (g greeter) SayHello(ctx context.Context, request *helloworld.HelloRequest) (*helloworld.HelloReply, error) {
+	if err := g.misbehave(ctx, g.calls.Add(1)); err != nil {
+		return nil, err
+	}
+	return &helloworld.HelloReply{Message: g.greeting + " " + request.GetName()}, nil
 }
 
 func main() {
@@ -56,12 +63,14 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return fmt.Errorf("listening on PORT %s: %w", port, err)
 	}
 	fmt.Fprintf(os.Stderr, "server: listening at %s\n", listener.Addr())
-	return serve(ctx, listener, getenv("HEALTH") == "on")
+	return serve(ctx, listener, getenv("HEALTH") == "on", behaviourOf(getenv))
 }
 
-func serve(ctx context.Context, listener net.Listener, healthy bool) error {
+func serve(ctx context.Context, listener net.Listener, healthy bool, b behaviour) error {
 	server := grpc.NewServer()
-	helloworld.RegisterGreeterServer(server, greeter{})
+	if err := b.register(server); err != nil {
+		return err
+	}
 	reflection.Register(server)
 	if healthy {
 		grpc_health_v1.RegisterHealthServer(server, health.NewServer())

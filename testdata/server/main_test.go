@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -18,15 +20,23 @@ import (
 
 // start serves on a free port and returns a connection to it and what ends
 // the server and waits for it.
-func start(t *testing.T, healthy bool) (*grpc.ClientConn, func() error) {
+func start(t *testing.T, healthy bool, set ...string) (*grpc.ClientConn, func() error) {
 	t.Helper()
+	getenv := func(name string) string {
+		for _, s := range set {
+			if value, ok := strings.CutPrefix(s, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, listener, healthy) }()
+	go func() { ended <- serve(ctx, listener, healthy, behaviourOf(getenv)) }()
 	connection, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -83,5 +93,53 @@ func TestHealthIsOffUnlessAskedFor(t *testing.T) {
 		if got := status.Code(err); got != want {
 			t.Errorf("HEALTH on=%v: got %s, want %s", healthy, got, want)
 		}
+	}
+}
+
+func TestBehaviour(t *testing.T) {
+	for _, tc := range []struct {
+		set  string
+		want []string // of calls one after another
+	}{
+		{"GREETING=Bonjour", []string{"Bonjour mesh", "Bonjour mesh"}},
+		{"ODD=unavailable", []string{"Unavailable", "Hello mesh", "Unavailable"}},
+		{"ODD=slow", []string{"DeadlineExceeded", "Hello mesh"}},
+	} {
+		connection, _ := start(t, false, tc.set)
+		for i, want := range tc.want {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			reply, err := helloworld.NewGreeterClient(connection).SayHello(ctx, &helloworld.HelloRequest{Name: "mesh"}, grpc.WaitForReady(true))
+			cancel()
+			got := reply.GetMessage()
+			if err != nil {
+				got = status.Code(err).String()
+			}
+			if got != want {
+				t.Errorf("%s: call %d gives %s, want %s", tc.set, i+1, got, want)
+			}
+		}
+	}
+}
+
+func TestServiceOfAnotherName(t *testing.T) {
+	connection, _ := start(t, false, "SERVICE=shop.v1.Cart")
+	reply := &helloworld.HelloReply{}
+	if err := connection.Invoke(t.Context(), "/shop.v1.Cart/SayHello", &helloworld.HelloRequest{Name: "mesh"}, reply); err != nil || reply.GetMessage() != "Hello mesh" {
+		t.Errorf("%v, %v; want Hello mesh", reply, err)
+	}
+	err := connection.Invoke(t.Context(), helloworld.Greeter_SayHello_FullMethodName, &helloworld.HelloRequest{}, reply)
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("the demo's own name gives %v", err)
+	}
+	stream, err := grpc_reflection_v1.NewServerReflectionClient(connection).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := &grpc_reflection_v1.ServerReflectionRequest{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "shop.v1.Cart"}}
+	if err := stream.Send(request); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := stream.Recv(); err != nil || len(answer.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
+		t.Errorf("reflection knows no shop.v1.Cart: %v, %v", answer, err)
 	}
 }
