@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
@@ -29,14 +30,14 @@ func (x *exposer) findServices(ctx context.Context) error {
 	const byName = "Name them instead: --match-service pkg.Service,..."
 	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return k8s.Ready(&p) })
 	if i < 0 {
-		return &k8s.NotReadyError{Subject: x.workload.String(), Cause: "it has no ready pod that could be asked for its gRPC services", Hint: "Nothing was written. " + byName}
+		return &k8s.NotReadyError{Code: finding.NoServices, Subject: x.workload.String(), Cause: "it has no ready pod that could be asked for its gRPC services", Hint: "Nothing was written. " + byName}
 	}
 	services, err := x.reflect(ctx, &pods[i])
 	if err != nil {
 		if ctx.Err() != nil || denied(err) != nil {
 			return err
 		}
-		return &manifest.TargetError{What: fmt.Sprintf("%s does not tell its gRPC services by reflection (%s)", x.workload, err), Hint: byName}
+		return &manifest.TargetError{Code: finding.NoServices, What: fmt.Sprintf("%s does not tell its gRPC services by reflection (%s)", x.workload, err), Hint: byName}
 	}
 	for _, s := range services {
 		if !probe.Utility(s.Name) {
@@ -44,7 +45,7 @@ func (x *exposer) findServices(ctx context.Context) error {
 		}
 	}
 	if len(x.exposure.MatchServices) == 0 {
-		return &manifest.TargetError{What: x.workload.String() + " lists no gRPC service of its own by reflection", Hint: byName}
+		return &manifest.TargetError{Code: finding.NoServices, What: x.workload.String() + " lists no gRPC service of its own by reflection", Hint: byName}
 	}
 	x.o.say("services   %s", strings.Join(x.exposure.MatchServices, ", "))
 	return nil

@@ -64,7 +64,7 @@ func (x *exposer) resolve(ctx context.Context) error {
 	var p preflight
 	entered := p.passes(ctx, x.enter)
 	known := entered && p.passes(ctx, x.findWorkload)
-	ported, injected := false, false
+	ported, injected, listed := false, false, true
 	if known {
 		p.passes(ctx, x.restartable)
 		p.passes(ctx, x.findRisks)
@@ -72,12 +72,12 @@ func (x *exposer) resolve(ctx context.Context) error {
 		if (x.o.all || x.o.selector != "") && errors.As(p.err(), new(noPortError)) {
 			return p.err() // it is passed by, whatever else there is
 		}
-		ported = ported && p.passes(ctx, x.findServices)
+		listed = !ported || p.passes(ctx, x.findServices)
 		injected = p.passes(ctx, x.findInjection)
 	}
 	if x.may && p.passes(ctx, x.findGateway) && x.open.Port != 0 {
 		p.passes(ctx, x.mayForward)
-		x.routed = x.exposure.WorkloadName != "" && p.passes(ctx, x.findRoute) && ported && injected
+		x.routed = x.exposure.WorkloadName != "" && listed && p.passes(ctx, x.findRoute) && ported && injected
 	}
 	if err := p.err(); err != nil {
 		return err

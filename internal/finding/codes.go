@@ -48,6 +48,7 @@ const (
 	LeadsToOthers = "GM146"
 	SelectsOthers = "GM147"
 	TwoPorts      = "GM148"
+	NoServices    = "GM149"
 
 	// The ingress gateway.
 	NoGateway     = "GM150"
@@ -124,6 +125,7 @@ func Codes() []Code {
 		{LeadsToOthers, Error, "", "a Service leads to more than the workload's pods"},
 		{SelectsOthers, Error, "", "a Service by the workload's labels would lead to others' pods too"},
 		{TwoPorts, Warning, "IST0137", "two ports of Services lead to one port of the pods"},
+		{NoServices, Error, "", "the app does not tell which gRPC services it has"},
 		{NoGateway, Error, "", "the cluster has no ingress gateway"},
 		{WhichGateway, Error, "", "no ingress gateway has the labels, or several fit"},
 		{Asleep, Error, "", "the ingress gateway has no pods"},
