@@ -9,8 +9,9 @@ LINT          := $(CACHE)/tools/golangci-lint-$(LINT_VERSION)/golangci-lint
 VULN_VERSION  := v1.6.0
 UNIT          := ./cmd/... ./internal/... ./testdata/server/...
 NAMESPACE     := test
+SUDO          := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build install test test-unit test-lab test-e2e lint vuln demo lab-up lab-down generate
+.PHONY: build install test test-unit test-lab test-e2e lint vuln demo chromium lab-up lab-down generate
 
 build: ## the binary, in bin/
 	go build -trimpath -o bin/grpcmesh ./cmd/grpcmesh
@@ -28,11 +29,15 @@ test-lab: ## the lab's own code; the lab need not be up
 	cd lab && go vet ./... && go test ./...
 
 # The lab is left as it was found: up if it was up, else away.
-test-e2e: build
+test-e2e: build chromium
 	@lab/run true >/dev/null 2>&1 && was=up || was=down; \
 	lab/up $(LAB_FLAGS) && go test -count=1 -timeout 20m -parallel 4 ./e2e/...; rc=$$?; \
 	[ $$was = up ] || lab/down || rc=1; \
 	exit $$rc
+
+chromium: ## which tests open the HTML report in
+	@command -v chromium >/dev/null || { $(SUDO) apt-get update -q && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium; }
 
 lint: $(LINT)
 	go vet $(UNIT) ./e2e/...
