@@ -148,6 +148,9 @@ func (x *exposer) bringUp(ctx context.Context) error {
 		x.change(x.restartChange())
 	}
 	if x.o.wait {
+		if err := x.awaitPort(ctx); err != nil {
+			return err
+		}
 		x.doc.Live, err = x.awaitLive(ctx, wrote)
 	}
 	return err

@@ -22,7 +22,7 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	if x.exposure.Port == 0 && x.intent.GatewayPort == 0 {
 		return nil // which port to take depends on the Service, which is not known
 	}
-	if x.open, err = istio.ChoosePort(x.ingress, x.intent.GatewayPort, x.exposure.Port); err != nil {
+	if err := x.choosePort(ctx); err != nil {
 		return err
 	}
 	if x.node, err = x.mesh.NodeAddress(ctx, x.ingress, x.open); err != nil {
@@ -32,6 +32,9 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	x.exposure.GatewaySelector, x.exposure.GatewayPort = maps.Clone(x.ingress.Selector), x.open.Port
 	maps.Copy(x.exposure.GatewaySelector, asked)
 	x.o.say("gateway    %s, port %d, %s", x.ingress, x.open.Port, plural(len(x.ingress.Pods), "replica"))
+	if x.follower != "" {
+		x.o.say("           port %d is not open yet: %s keeps just the ports that Gateways name, so the Gateway is made first", x.open.Port, x.follower)
+	}
 	for _, in := range alike {
 		at := ""
 		if len(in.Addresses) > 0 {

@@ -126,12 +126,22 @@ func (xs batch) wrote() bool {
 func (xs batch) left() error {
 	for _, x := range xs {
 		for _, c := range x.planned.Changes {
-			if c.Writes() {
+			switch {
+			case c.Action == plan.Create && x.again.wrote[c.ID]:
+				return vanished(c.ID)
+			case c.Writes():
 				return k8s.Changed(c.ID)
 			}
 		}
 	}
 	return nil
+}
+
+// vanished is about an object that the API server took and does not have.
+func vanished(id manifest.ID) error {
+	return &plan.ConflictError{ID: id, Stale: true, Reason: "the API server took it, and it is not there",
+		Hint: "Someone deletes it; or this is a member cluster of a mesh that keeps Istio's objects in its primary cluster (as Tencent's does):\n" +
+			"then write them there; grpcmesh render prints them."}
 }
 
 // told says why it takes another plan.

@@ -39,6 +39,7 @@ type exposer struct {
 	injection report.Injection
 	ingress   istio.Ingress
 	open      istio.IngressPort
+	follower  string // who is to open that port once the Gateway asks for it; "": it is open
 	node      string // address of a node, where the gateway is reached by its node port; or empty
 	routes    istio.Routes
 	shared    bool // other VirtualServices serve the host too

@@ -29,6 +29,7 @@ const (
 	QuotaFull      = "GM121"
 	NoSidecarMade  = "GM122"
 	MissingSidecar = "GM123"
+	NotTaken       = "GM124"
 
 	// The workload and its restart.
 	WhichWorkload = "GM130"
@@ -110,6 +111,7 @@ func Codes() []Code {
 		{QuotaFull, Error, "", "the namespace's quota has no room for a pod with the sidecar"},
 		{NoSidecarMade, Error, "", "the injector answers, but adds no sidecar"},
 		{MissingSidecar, Error, "IST0103", "pods lack the sidecar that their namespace's label asks for"},
+		{NotTaken, Error, "", "no label of the namespace that grpcmesh sets makes an injector take it"},
 		{WhichWorkload, Error, "", "the workload is missing, or several fit"},
 		{Paused, Error, "", "the Deployment is paused, so no restart happens"},
 		{OnDelete, Error, "", "the update strategy is OnDelete, so a restart replaces no pod"},

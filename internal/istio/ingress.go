@@ -35,6 +35,7 @@ type Ingress struct {
 	// Untranslated: a Gateway's numbers are then the pods' ports, not this
 	// Service's; Knative asks Istio for that on a second Service of its own.
 	Untranslated bool
+	Keeper       Keeper // who writes its ports
 }
 
 // String is "namespace/service".
@@ -133,7 +134,7 @@ func isRouter(p corev1.Pod) bool {
 func ingress(svc *corev1.Service, pods []corev1.Pod) Ingress {
 	in := Ingress{
 		Namespace: svc.Namespace, Service: svc.Name, Type: svc.Spec.Type,
-		Selector: svc.Spec.Selector, ClusterIP: svc.Spec.ClusterIP, Asleep: len(pods) == 0,
+		Selector: svc.Spec.Selector, ClusterIP: svc.Spec.ClusterIP, Asleep: len(pods) == 0, Keeper: keeper(svc),
 	}
 	_, in.Untranslated = svc.Labels[untranslatedLabel]
 	for _, lb := range svc.Status.LoadBalancer.Ingress {

@@ -230,6 +230,9 @@ func choose(injectors []Injector, ns *corev1.Namespace, pod map[string]string, r
 	if len(fit) == 1 {
 		return fit[0], nil
 	}
+	if len(fit) == 0 && (revision == "" || slices.Contains(allRevisions(injectors), revision)) {
+		return Injection{}, notTaken(injectors, ns.Name)
+	}
 	e := &manifest.TargetError{Code: finding.WhichRevision, What: "the mesh has several revisions; which one is namespace " + ns.Name + " to follow?"}
 	if revision != "" {
 		e.Code = finding.NoRevision

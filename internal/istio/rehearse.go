@@ -54,11 +54,15 @@ func (m *Mesh) Rehearse(ctx context.Context, injectors []Injector, ns *corev1.Na
 	case err == nil && k8s.HasSidecar(made.Spec):
 		return "", nil
 	case err == nil:
+		hint := "Nothing was written. See the injector's reasons: kubectl -n istio-system logs deploy/istiod | grep inject"
+		if w.Template.Labels[podInjectLabel] == "" && w.Template.Annotations[podInjectLabel] == "" {
+			hint += "\nA mesh whose injector waits for each pod's own word (OpenShift Service Mesh 2) wants the pod template labelled sidecar.istio.io/inject: \"true\"."
+		}
 		return "", &k8s.NotReadyError{
 			Code:      finding.NoSidecarMade,
 			Namespace: w.Namespace, Subject: w.String(),
 			Cause: "the injector answered but added no sidecar to a pod of this template",
-			Hint:  "Nothing was written. See the injector's reasons: kubectl -n istio-system logs deploy/istiod | grep inject",
+			Hint:  hint,
 		}
 	case apierrors.IsUnauthorized(err) || forbiddenByRole(err) || !errors.As(err, new(apierrors.APIStatus)) || ctx.Err() != nil:
 		return "", fmt.Errorf("rehearsing a pod of %s: %w", w, err) // nobody has refused the pod
