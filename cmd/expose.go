@@ -31,6 +31,7 @@ type exposeOptions struct {
 	wait     bool
 	timeout  time.Duration
 	yes      bool
+	undo     bool
 	output   string
 	dryRun   string
 	diff     bool // only say what would change, and whether anything
@@ -82,6 +83,7 @@ that was cut short is completed by running it again.`,
 	o.intentFlags(fs)
 	fs.BoolVar(&o.wait, "wait", true, "Wait until calls come through.")
 	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait in all.")
+	fs.BoolVar(&o.undo, "undo-on-failure", false, "If the pods don't come up, take back what this run did.")
 	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
 	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")
 	fs.StringVar(&o.dryRun, "dry-run", "none", "none, client (asks no cluster) or server (the server checks, persists nothing).")
@@ -144,6 +146,7 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 
@@ -171,7 +174,7 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	}
 	xs.sweep(ctx)
 	if err := xs.carryOut(ctx); err != nil {
-		return o.cutShort(ctx, xs, err)
+		return o.cutShort(ctx, xs, errors.Join(err, xs.takeBack(whole)))
 	}
 	return o.print(xs)
 }

@@ -44,7 +44,7 @@ func (x *exposer) document(dryRun string) *report.Expose {
 
 // noted puts into the report why the run was cut short, and gives it back.
 func (x *exposer) noted(err error) error {
-	if err != nil {
+	if x.failed = err; err != nil {
 		x.doc.Error = err.Error()
 	}
 	return err

@@ -17,7 +17,15 @@ func (x *exposer) mayExpose(ctx context.Context) error {
 	if slices.ContainsFunc(x.before, func(b *exposer) bool { return b.intent.Namespace == x.intent.Namespace }) {
 		return nil // asked for those
 	}
-	missing, err := x.cluster.Missing(ctx, toExpose(x.intent))
+	needed := toExpose(x.intent)
+	if x.o.undo {
+		for _, p := range toUndo(x.intent.Namespace, false, false) {
+			if !slices.Contains(needed, p) {
+				needed = append(needed, p)
+			}
+		}
+	}
+	missing, err := x.cluster.Missing(ctx, needed)
 	if err != nil {
 		return nil //nolint:nilerr // who can't be asked fails at the first step, in plainer words
 	}

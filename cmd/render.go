@@ -93,12 +93,13 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 	switch {
 	case i.Inject == manifest.InjectNone:
 	case i.Inject == manifest.InjectPod:
-		e.PodLabel = map[string]string{"sidecar.istio.io/inject": "true"}
+		// A part of a workload is none for kubectl to apply: it takes over the
+		// fields that it had applied before, and drops what it is not shown.
+		label := "sidecar.istio.io/inject: \"true\""
 		if i.Revision != "" {
-			e.PodLabel = map[string]string{"istio.io/rev": i.Revision}
+			label = "istio.io/rev: " + i.Revision
 		}
-		o.say("note: %s/%s among these objects is the label of its pod template alone; applied by kubectl apply --server-side,\n"+
-			"it is set on the one that there is", kind, name)
+		o.say("note: the label of the pods is not among these objects. Give it to the pod template of %s/%s where that is kept: %s", kind, name, label)
 	case i.Revision != "":
 		e.InjectLabel = map[string]string{"istio.io/rev": i.Revision}
 	default:
@@ -126,9 +127,6 @@ func (o *exposeOptions) printObjects(objs []manifest.Object, all []manifest.Expo
 	doc := &report.Expose{DryRun: "client", Host: all[0].Host, Workload: all[0].WorkloadKind + "/" + all[0].WorkloadName}
 	for _, obj := range objs {
 		c := report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Create})
-		if obj.Kind != "Namespace" && manifest.OnlyLabelled(obj.Kind) {
-			c.Action = plan.Update
-		}
 		if obj.Kind == "Namespace" { // it is there already, with the workload in it
 			c = report.ChangeOf(plan.Change{ID: obj.ID, Action: plan.Update, Reason: "label istio.io/rev=" + all[slices.IndexFunc(all, func(e manifest.Exposure) bool {
 				return e.Namespace == obj.Name && e.InjectLabel != nil

@@ -51,6 +51,8 @@ type exposer struct {
 	routed    bool              // all that its objects are made of is known
 	planned   plan.Plan
 	again     replanning
+	earlier   *k8s.Workload // as it was before this run restarted it; nil: it did not
+	failed    error         // why it was cut short
 	doc       *report.Expose
 }
 
@@ -236,7 +238,11 @@ func (x *exposer) restart(ctx context.Context) (restarted bool, err error) {
 		if x.lacking == 0 {
 			return false, nil
 		}
+		earlier := x.workload
 		if err = x.cluster.Restart(ctx, x.workload, time.Now()); !errors.As(err, new(*plan.ConflictError)) {
+			if err == nil {
+				x.earlier = &earlier
+			}
 			return err == nil, err
 		}
 	}

@@ -2,7 +2,6 @@ package k8s
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -49,33 +47,11 @@ func (e *NotReadyError) Error() string {
 // write carries the version that the decision was made from: a workload that
 // was changed meanwhile is a *plan.ConflictError and is not restarted.
 func (c *Cluster) Restart(ctx context.Context, w Workload, now time.Time) error {
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": w.ResourceVersion},
-		"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{"annotations": map[string]any{
-			"kubectl.kubernetes.io/restartedAt": now.UTC().Format(time.RFC3339),
-		}}}},
-	})
-	if err != nil {
-		return err
+	err := c.annotate(ctx, w, now.UTC().Format(time.RFC3339))
+	if err != nil && !errors.As(err, new(*plan.ConflictError)) {
+		return fmt.Errorf("restarting %s: %w", manifest.ID{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}, err)
 	}
-	opts := metav1.PatchOptions{FieldManager: manifest.FieldManager}
-	apps := c.Core.AppsV1()
-	switch w.Kind {
-	case "Deployment":
-		_, err = apps.Deployments(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
-	case "StatefulSet":
-		_, err = apps.StatefulSets(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
-	case "DaemonSet":
-		_, err = apps.DaemonSets(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
-	}
-	id := manifest.ID{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name}
-	if apierrors.IsConflict(err) {
-		return &plan.ConflictError{ID: id, Reason: "it changed while grpcmesh was at work", Hint: "Run the same command again."}
-	}
-	if err != nil {
-		return fmt.Errorf("restarting %s: %w", id, err)
-	}
-	return nil
+	return err
 }
 
 // Observed reads the workload anew, until its controller has taken notice of

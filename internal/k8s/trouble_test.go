@@ -114,3 +114,45 @@ func TestFailedCreate(t *testing.T) {
 		t.Errorf("%q from before the wait", got)
 	}
 }
+
+// TestToldWithinTen: what holds the pods up is told in the events' and the
+// kubelet's own words within 10 s, by the clock of the test's own world.
+func TestToldWithinTen(t *testing.T) {
+	t.Parallel()
+	pulling := crashing(0)
+	pulling.Status.ContainerStatuses[0].State.Waiting = &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "no such image"}
+	for want, pod := range map[string]*corev1.Pod{
+		"pod bad-1: container app: CrashLoopBackOff back-off 10s": new(crashing(1)),
+		"pod bad-1: container app: ErrImagePull no such image":    &pulling,
+		"no pod can be made: exceeded quota: pods":                nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := Workload{Kind: "StatefulSet", Namespace: "test", Name: "bad", UID: "w", Replicas: 1,
+				Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "bad"}}}
+			c := &Cluster{Core: fake.NewClientset(&appsv1.ControllerRevision{
+				ObjectMeta: metav1.ObjectMeta{Name: "bad-r", Namespace: "test", Labels: w.Selector.MatchLabels,
+					OwnerReferences: []metav1.OwnerReference{{UID: "w", Controller: new(true)}}}, Revision: 1})}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			start := time.Now()
+			time.AfterFunc(3*time.Second, func() { // the trouble begins
+				if pod != nil {
+					_ = c.Core.(*fake.Clientset).Tracker().Add(pod)
+					return
+				}
+				_ = c.Core.(*fake.Clientset).Tracker().Add(&corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "test"}, Reason: "FailedCreate",
+					Message: "exceeded quota: pods", InvolvedObject: corev1.ObjectReference{UID: "w"}, LastTimestamp: metav1.NewTime(time.Now())})
+			})
+			var told time.Duration
+			_ = c.Beside(ctx, w, func(s string) {
+				if strings.HasPrefix(s, want) {
+					told = time.Since(start)
+					cancel()
+				}
+			}, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+			if told == 0 || told > 13*time.Second {
+				t.Errorf("%q was told after %s", want, told)
+			}
+		})
+	}
+}

@@ -27,6 +27,7 @@ type Expose struct {
 	Injection  Injection         `json:"injection"`
 	Gateway    GatewayRef        `json:"gateway"`
 	Changes    []Change          `json:"changes"`
+	Undone     []Change          `json:"undone,omitempty"` // what was taken back, by --undo-on-failure
 	Live       *Live             `json:"live,omitempty"`
 	Host       string            `json:"host"`
 	Addresses  []string          `json:"addresses,omitempty"` // host:port

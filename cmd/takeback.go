@@ -1,0 +1,125 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
+	"grpcmesh/internal/report"
+)
+
+// takeBackTime is how long a failed exposure may take to be undone, in all.
+const takeBackTime = time.Minute
+
+// takeBack undoes those exposures of the batch that did not come up: what this
+// run made, the label, and the restart. Without --undo-on-failure it says how.
+func (xs batch) takeBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, takeBackTime)
+	defer cancel()
+	var errs []error
+	for _, x := range xs {
+		if !errors.As(x.failed, new(*k8s.NotReadyError)) || ctx.Err() != nil {
+			continue
+		}
+		if !x.did(plan.Create, "VirtualService") && x.earlier == nil && !x.did(plan.Update, x.workload.Kind) {
+			continue // it was exposed before, and nothing was restarted
+		}
+		if !x.o.undo {
+			x.o.say("           What was done stands. It is completed by the same command, or taken back: %s",
+				x.o.called.grpcmesh("unexpose", strings.ToLower(x.workload.Kind)+"/"+x.workload.Name, "-n", x.workload.Namespace, "--restart"))
+			continue
+		}
+		if err := x.undo(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s could not be undone wholly: %w", x.workload, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// did says whether this run did so to an object of the kind for the exposure.
+func (x *exposer) did(action plan.Action, kind string) bool {
+	return slices.ContainsFunc(x.doc.Changes, func(c report.Change) bool { return c.Action == action && c.Kind == kind })
+}
+
+// undo takes the exposure back as unexpose does, if this run made it, and gives
+// the workload the pod template that it had. What was there before and was only
+// brought up to date stays so.
+func (x *exposer) undo(ctx context.Context) error {
+	x.o.say("undoing    what this run did for %s, as it did not come up", x.workload)
+	if x.did(plan.Create, "VirtualService") {
+		if err := x.unexpose(ctx); err != nil {
+			return err
+		}
+	} else if err := x.giveUpLabels(ctx); err != nil {
+		return err
+	}
+	if x.earlier == nil && !x.did(plan.Update, x.workload.Kind) {
+		return nil
+	}
+	if x.earlier != nil {
+		if err := x.cluster.Restore(ctx, *x.earlier); err != nil {
+			return err
+		}
+		x.undone(plan.Change{ID: x.restartChange().ID, Action: plan.Update, Reason: "back to the pod template that it had before the restart"})
+	}
+	err := x.cluster.WaitRolledOut(ctx, x.workload, x.waiting)
+	if err != nil && x.workload.Kind == "StatefulSet" {
+		err = fmt.Errorf("%w\nThe template is as it was, but a StatefulSet's controller replaces no pod that has never been ready: delete that pod", err)
+	}
+	return err
+}
+
+// unexpose is what the command of that name would do for this workload.
+func (x *exposer) unexpose(ctx context.Context) error {
+	o := &unexposeOptions{IO: IO{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, flags: x.o.flags, called: x.o.called,
+		workload: strings.ToLower(x.workload.Kind) + "/" + x.workload.Name, restart: x.did(plan.Update, x.workload.Kind), yes: true, output: "name", dryRun: "none"}
+	u := &undoer{o: o, cluster: x.cluster, mesh: x.mesh, namespace: x.workload.Namespace, appliers: x.appliers, doc: &report.Unexpose{}}
+	p, err := u.plan(ctx)
+	if err == nil && u.stays != nil {
+		err = u.stays
+	}
+	if err != nil {
+		return err
+	}
+	if err := k8s.Carry(ctx, x.appliers, p, x.undone); err != nil {
+		return err
+	}
+	return k8s.WaitGone(ctx, x.appliers, p)
+}
+
+// giveUpLabels gives up the labels that this run set for an exposure which was
+// there before.
+func (x *exposer) giveUpLabels(ctx context.Context) error {
+	var objs []manifest.Object
+	if x.did(plan.Update, "Namespace") {
+		objs = append(objs, manifest.NamespaceObject(x.workload.Namespace, x.namespace.UID))
+	}
+	if x.did(plan.Update, x.workload.Kind) {
+		objs = append(objs, manifest.WorkloadObject(x.workload.Kind, x.workload.Namespace, x.workload.Name, x.workload.UID, nil))
+	}
+	steps, err := k8s.Propose(ctx, x.appliers, objs)
+	if err != nil {
+		return err
+	}
+	p, err := plan.Build(steps)
+	if err != nil {
+		return err
+	}
+	return k8s.Carry(ctx, x.appliers, p, x.undone)
+}
+
+// undone notes one change of the undoing.
+func (x *exposer) undone(c plan.Change) {
+	line := report.ChangeOf(c)
+	x.doc.Undone = append(x.doc.Undone, line)
+	if x.o.output == "text" {
+		_, _ = fmt.Fprintln(x.o.Out, line.Line(""))
+	}
+}
