@@ -90,6 +90,7 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	if err != nil && !errors.Is(err, errNotLive) {
 		return nil, err
 	}
+	e.Control = r.control(ctx, e)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	after, err := r.t.endpoints(end)

@@ -256,7 +256,7 @@ func TestAuthorities(t *testing.T) {
 		{"203.0.113.10:8000", "a.example.com", "a.example.com", "a.example.com"},
 		{"203.0.113.10:8000", "a.example.com:443", "a.example.com", "a.example.com:443"},
 	} {
-		o := &verifyOptions{addr: tc.addr, authority: tc.authority, identify: "auto", output: "text", alpha: .001, timeout: 1}
+		o := &verifyOptions{addr: tc.addr, authority: tc.authority, identify: "auto", controls: controlAuto, output: "text", alpha: .001, timeout: 1}
 		if err := o.validate(); err != nil {
 			t.Fatal(err)
 		}

@@ -48,6 +48,8 @@ type verifyOptions struct {
 	files          []string // several: what the Exposures in these say,
 	all            bool     // or every route of the namespace
 
+	controls string // whether the Service itself is called beside
+
 	among string // of several, the namespace/name of this one
 	lines *lines // which several share
 
@@ -119,6 +121,8 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 	fs.StringVar(&o.path, "path", "", "Method that real calls use, as `/PKG.SERVICE/METHOD`, where the app has no reflection; it is called with a message that no app can read.")
 	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route or sidecars.")
 	fs.BoolVar(&o.readOnly, "read-only", false, "Write nothing to the cluster; auto then never takes route.")
+	fs.StringVar(&o.controls, "control", controlAuto, "Make the same calls to the Service itself too, where layer 4 pins them to one pod: auto (where it can be reached), always or never.")
+	fs.Lookup("control").NoOptDefVal = controlAlways
 	fs.IntVar(&o.requests, "requests", 0, "Most calls to make for telling pods apart. 0: as many as the statistics need.")
 	fs.Float64Var(&o.alpha, "alpha", 0.001, "False-alarm rate of the verdict, above 0 and below 1.")
 	fs.DurationVar(&o.timeout, "timeout", time.Minute, "How long to take in all.")
@@ -149,6 +153,9 @@ func (o *verifyOptions) validate() error {
 	}
 	if !slices.Contains([]string{"auto", "route", "sidecars"}, o.identify) {
 		return invalid("--identify", o.identify, "is none of auto, route and sidecars")
+	}
+	if !slices.Contains([]string{controlAuto, controlAlways, controlNever}, o.controls) {
+		return invalid("--control", o.controls, "is none of auto, always and never")
 	}
 	if o.readOnly && o.identify == "route" {
 		return invalid("--identify", o.identify, "adds a VirtualService for the time of the check, which --read-only forbids")

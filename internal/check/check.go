@@ -127,6 +127,8 @@ type Evidence struct {
 	// Missing are Services, or ports of them, that the route leads to and that
 	// are not there.
 	Missing []string `json:"missing,omitempty"`
+	// Control is what the same calls did at the Service itself; nil: not made.
+	Control *Control `json:"control,omitempty"`
 	// Alpha is the false-alarm rate of the whole verdict, in (0,1). It is
 	// split evenly over the tests made: coverage, stuck, dominance.
 	Alpha float64 `json:"alpha"`
@@ -143,6 +145,16 @@ type Count struct {
 	Endpoint Endpoint `json:"endpoint"`
 	Calls    int      `json:"calls"`
 	Share    float64  `json:"share"`
+}
+
+// Control is calls on one connection to the Service's own address, where layer
+// 4 picks a pod once for all of them.
+type Control struct {
+	Service string  `json:"service"` // namespace/name
+	Address string  `json:"address,omitempty"`
+	Calls   int     `json:"calls"`
+	Landed  []Count `json:"landed,omitempty"` // by the pods' sidecars, most calls first
+	Why     string  `json:"why,omitempty"`    // it could not be made, or tells nothing
 }
 
 // Proof is the one connection on which several pods answered.
@@ -176,4 +188,5 @@ type Result struct {
 	Coverage     Coverage  `json:"coverage"`
 	PerEndpoint  []Count   `json:"perEndpoint"`
 	Unidentified int       `json:"unidentified"`
+	Control      *Control  `json:"control,omitempty"`
 }

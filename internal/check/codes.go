@@ -42,6 +42,8 @@ const (
 	codeProbeRBAC   = "GM254"
 	codeRenewed     = "GM255"
 	codePartial     = "GM256"
+	codeNoControl   = "GM257"
+	codeControl     = "GM258"
 	codeUnverified  = "GM260"
 )
 
@@ -98,6 +100,8 @@ func Codes() []Code {
 		{codeProbeRBAC, Pass, Warning, "a policy refuses the probe's path, but not the users'"},
 		{codeRenewed, Pass, Info, "the connection was renewed during the run"},
 		{codePartial, Pass, Info, "the route takes some of the app's services only"},
+		{codeNoControl, Pass, Warning, "the control at the Service itself could not be made"},
+		{codeControl, Pass, Info, "the Service's own address spreads calls over pods too: something before it balances"},
 		{codeUnverified, Pass, Warning, "the server's certificate was not verified: whoever answered may be anyone"},
 	}
 }

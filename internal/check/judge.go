@@ -103,7 +103,7 @@ func Enough(e Evidence) bool {
 
 // summary is what can be told whatever the verdict.
 func (d *digest) summary() Result {
-	result := Result{Proof: d.proof(), PerEndpoint: []Count{}, Unidentified: d.unnamed + d.stranger.Total()}
+	result := Result{Proof: d.proof(), PerEndpoint: []Count{}, Unidentified: d.unnamed + d.stranger.Total(), Control: d.Control}
 	all := d.named
 	for _, n := range d.explain {
 		all += n

@@ -40,6 +40,12 @@ func (d *digest) notes(findings []Finding) []Finding {
 	if d.goAway && !coded(codeNoProof) {
 		note(codeRenewed, "the gateway ended a connection by GOAWAY during the run", "clients see that too: check that they reconnect")
 	}
+	if c := d.Control; c != nil && c.Why != "" {
+		note(codeNoControl, "the control at Service "+c.Service+" shows nothing: "+c.Why, "run verify in a pod of the cluster, or without --control")
+	} else if c != nil && len(c.Landed) > 1 {
+		note(codeControl, fmt.Sprintf("%d calls on one connection to Service %s itself were answered by %d pods", c.Calls, c.Service, len(c.Landed)),
+			"where verify runs with a sidecar of its own that one balances, and the gateway is not what makes the difference")
+	}
 	if i, ok := d.uneven(); ok && !coded(codeDominance) && !coded(codeStuck) && !coded(codeUnseen) {
 		note(codeUneven, fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g", d.name(i), d.counts[i], d.named, d.shares[i]),
 			"several gateway workers or replicas each take their own turns: make more calls to see whether it lasts")

@@ -215,7 +215,14 @@ func routeRows() []row {
 			e.Samples[0], e.Samples[5] = flagged("UF", ""), flagged("UF", "")
 		}), Pass, []string{"GM250"}},
 
+		// The control beside it changes no verdict.
+		{"a control that sticks", control(Control{Calls: 20, Landed: []Count{{Calls: 20}}}), Pass, nil},
+		{"a control that spreads", control(Control{Calls: 20, Landed: []Count{{Calls: 11}, {Calls: 9}}}), Pass, []string{"GM258"}},
+		{"a control that could not be made", control(Control{Why: "refused"}), Pass, []string{"GM257"}},
+
 		// Evidence that can't be.
+		{"bounds beside the share", func(e *Evidence) { e.Expected[0].Least = 0.9 }, Inconclusive, []string{"GM241"}},
+		{"a bound that is no share", func(e *Evidence) { e.Expected[0].Most = 7 }, Inconclusive, []string{"GM241"}},
 		{"no such rung", func(e *Evidence) { e.Rung = "guess" }, Inconclusive, []string{"GM241"}},
 		{"no alpha", func(e *Evidence) { e.Alpha = 0 }, Inconclusive, []string{"GM241"}},
 		{"shares over 1", func(e *Evidence) { e.Expected[0].Share = 0.9 }, Inconclusive, []string{"GM241"}},
@@ -290,6 +297,11 @@ func sidecarRows() []row {
 }
 
 // misread is a port of no protocol that Istio knows.
+func control(c Control) func(*Evidence) {
+	c.Service = "demo/app"
+	return func(e *Evidence) { e.Control = &c }
+}
+
 func misread(e *Evidence) {
 	e.Misread = Port{Namespace: "demo", Service: "app", Number: 8000, Words: "name foo"}
 }

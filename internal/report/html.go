@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
+
+	"grpcmesh/internal/check"
 )
 
 //go:embed page.html.tmpl
@@ -23,6 +26,7 @@ type section struct {
 	Verdict  string
 	Sentence string
 	Bars     []bar
+	Control  []bar // where the same calls landed at the Service itself
 	Evidence []string
 }
 
@@ -51,8 +55,21 @@ func htmlPage(w io.Writer, d Document) error {
 func sectionOf(v *Verify) section {
 	s := section{V: v, Verdict: string(v.Verdict), Sentence: v.sentence(), Evidence: v.evidence()}
 	for _, c := range v.PerEndpoint {
-		s.Bars = append(s.Bars, bar{Clean(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), Clean(c.Endpoint.Address), fmt.Sprint(c.Calls),
-			fmt.Sprintf("%.1f", c.Share*100), fmt.Sprintf("%.1f", c.Endpoint.Share*100), c.Share * 100, c.Endpoint.Share * 100})
+		s.Bars = append(s.Bars, barOf(c))
+	}
+	if v.Control != nil && v.Control.Why == "" {
+		for _, c := range v.PerEndpoint { // the same pods in the same order, to compare
+			landed := check.Count{Endpoint: c.Endpoint}
+			if i := slices.IndexFunc(v.Control.Landed, func(l check.Count) bool { return l.Endpoint.Address == c.Endpoint.Address }); i >= 0 {
+				landed = v.Control.Landed[i]
+			}
+			s.Control = append(s.Control, barOf(landed))
+		}
 	}
 	return s
+}
+
+func barOf(c check.Count) bar {
+	return bar{Clean(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), Clean(c.Endpoint.Address), fmt.Sprint(c.Calls),
+		fmt.Sprintf("%.1f", c.Share*100), fmt.Sprintf("%.1f", c.Endpoint.Share*100), c.Share * 100, c.Endpoint.Share * 100}
 }

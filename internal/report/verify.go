@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -121,6 +122,9 @@ func (v *Verify) evidence() []string {
 	}
 	if v.TLS != nil {
 		line("tls: %s", v.TLS)
+	}
+	if c := r.Control; c != nil && c.Why == "" && len(c.Landed) == 1 {
+		line("control: %s on one connection to Service %s itself (layer 4), all on %s", count(c.Calls, "call"), c.Service, cmp.Or(c.Landed[0].Endpoint.Pod, c.Landed[0].Endpoint.Address))
 	}
 	if r.Unidentified > 0 {
 		line("unidentified: %s", count(r.Unidentified, "answer"))

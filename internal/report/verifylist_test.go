@@ -98,3 +98,31 @@ func TestVerifyListFormats(t *testing.T) {
 		}
 	}
 }
+
+// TestControl: where the control stuck, each format that shows pods says so.
+func TestControl(t *testing.T) {
+	v := documents()[check.Pass]
+	v.Control = &check.Control{Service: "test/server", Calls: 20, Landed: []check.Count{{Endpoint: v.PerEndpoint[1].Endpoint, Calls: 20, Share: 1}}}
+	const want = "on one connection to Service test/server itself (layer 4), all on pod-2"
+	for _, format := range []string{"text", "html"} {
+		var b bytes.Buffer
+		if err := Write(&b, v, format); err != nil {
+			t.Fatal(err)
+		}
+		shown := b.String()
+		if format == "html" {
+			if strings.Count(shown, "<svg") != 4 {
+				t.Errorf("html: no bars of the control beside the two pods':\n%s", shown)
+			}
+			shown = visible(t, shown)
+		}
+		if !strings.Contains(shown, want) {
+			t.Errorf("%s: %q is not in\n%s", format, want, shown)
+		}
+	}
+	v.Control.Why = "refused"
+	var b bytes.Buffer
+	if err := Write(&b, v, "html"); err != nil || strings.Contains(b.String(), "layer 4") {
+		t.Errorf("%v: a control that could not be made is shown:\n%s", err, b.String())
+	}
+}
