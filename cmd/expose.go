@@ -268,7 +268,7 @@ func connect(flags *k8s.Flags) (*k8s.Cluster, *istio.Mesh, error) {
 
 // appliersOf are the Appliers of all the kinds that grpcmesh writes.
 func appliersOf(cluster *k8s.Cluster, mesh *istio.Mesh) k8s.Appliers {
-	return k8s.Appliers{"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh,
+	return k8s.Appliers{"Namespace": cluster, "Service": cluster, "Gateway": mesh, "VirtualService": mesh, "DestinationRule": mesh,
 		"Deployment": cluster, "StatefulSet": cluster, "DaemonSet": cluster}
 }
 

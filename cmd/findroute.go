@@ -51,7 +51,10 @@ func (x *exposer) findRoute(ctx context.Context) error {
 		return err
 	}
 	x.routes = routes
-	return x.lead(routes)
+	if err := x.lead(routes); err != nil {
+		return err
+	}
+	return x.findRule(ctx)
 }
 
 // lead decides what the Gateway is to listen on, and whether the route can

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
@@ -34,6 +35,13 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 		Selector: x.workload.PodLabels(), Port: x.intent.Port, TargetPort: x.port.Port,
 		Host: x.intent.Host, MatchServices: x.intent.Services(), Route: x.intent.Route,
 	}
+	if err := x.findCanary(ctx); err != nil {
+		return err
+	}
+	if len(x.exposure.Subsets) > 0 { // calls go to subsets alone, so others' pods behind a Service get none
+		others = func(context.Context, map[string]string) ([]string, error) { return nil, nil }
+	}
+	x.selected = labels.SelectorFromSet(x.exposure.Selector)
 	mine := func(svc corev1.Service) bool {
 		return manifest.OwnedBy(svc.Labels, x.workload.Kind, x.workload.Name)
 	}
@@ -51,8 +59,9 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 				if f.strangers, err = others(ctx, svc.Spec.Selector); err != nil {
 					return err
 				}
-				if e := &x.exposure; len(f.strangers) == 0 && !made && e.Reuse == "" {
+				if e := &x.exposure; len(f.strangers) == 0 && !made && e.Reuse == "" && x.selectsVersions(svc.Spec.Selector) {
 					e.Reuse, e.Port = svc.Name, int(p.Port)
+					x.selected = labels.SelectorFromSet(svc.Spec.Selector)
 					if len(svc.Spec.Ports) > 1 {
 						e.ReusePort = int(p.Port)
 					}

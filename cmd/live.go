@@ -223,7 +223,7 @@ func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, er
 	if err != nil {
 		return "", err
 	}
-	pods, err := x.cluster.Pods(ctx, x.workload)
+	pods, err := x.behindService(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -58,7 +58,12 @@ func toExpose(i manifest.Intent) []k8s.Permission {
 		{Verb: "list", Group: istioGroup, Resource: "gateways"},
 		{Verb: "list", Group: istioGroup, Resource: "virtualservices"},
 	}...)
-	for _, resource := range []string{"gateways", "virtualservices"} {
+	written := []string{"gateways", "virtualservices"}
+	if i.Route.WantsRule() {
+		written = append(written, "destinationrules")
+		needed = append(needed, k8s.Permission{Verb: "list", Group: istioGroup, Resource: "destinationrules"})
+	}
+	for _, resource := range written {
 		for _, verb := range []string{"get", "create", "patch"} {
 			needed = append(needed, k8s.Permission{Verb: verb, Group: istioGroup, Resource: resource, Namespace: ns})
 		}

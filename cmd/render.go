@@ -88,6 +88,10 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 		GatewaySelector: i.GatewaySelector, GatewayPort: port,
 		Host: i.Host, MatchServices: i.Services(), Route: i.Route, Inject: i.Inject,
 	}
+	if e.Subsets, err = i.Route.Split(i.PodLabels); err != nil {
+		return e, err
+	}
+	e.Selector = i.Route.Shared(i.PodLabels)
 	// Which label injects depends on the cluster's mesh: the wrong one would keep
 	// sidecars away, so none is guessed.
 	switch {

@@ -36,7 +36,7 @@ func (r *replanning) unmoved(p plan.Plan) error {
 			r.first[c.ID] = c.ResourceVersion
 			continue
 		}
-		if c.Action == plan.Update && c.ResourceVersion != was && (c.ID.Kind == "Service" || c.ID.Kind == "VirtualService") {
+		if c.Action == plan.Update && c.ResourceVersion != was && (c.ID.Kind == "Service" || c.ID.Kind == "VirtualService" || c.ID.Kind == "DestinationRule") {
 			return &plan.ConflictError{ID: c.ID,
 				Reason: "someone else, or another run of grpcmesh, wrote it meanwhile and wants it otherwise: " + plan.Paths(c.Diff),
 				Hint: fmt.Sprintf("It is left as it is: kubectl -n %s get %s %s -o yaml\nIf this run's wish is to hold, run the same command again.",

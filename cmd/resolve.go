@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
@@ -45,6 +46,7 @@ type exposer struct {
 	shared    bool // other VirtualServices serve the host too
 	exposure  manifest.Exposure
 	warnings  []string
+	selected  labels.Selector   // of the Service that the route leads to
 	findings  []finding.Finding // warnings of the preflight
 	over      string            // why a restart would take more pods than a budget allows; or ""
 	may       bool              // this user may do all that it takes
@@ -218,6 +220,11 @@ func (x *exposer) plan(ctx context.Context, objs []manifest.Object) error {
 			}
 		}
 	}
+	left, err := x.leftRule(ctx)
+	if err != nil {
+		return err
+	}
+	x.planned.Changes = append(x.planned.Changes, left...)
 	if x.o.dryRun == "server" && x.lacking > 0 && len(x.exposure.PodLabel) == 0 { // a new template makes them anew by itself
 		x.planned.Changes = append(x.planned.Changes, x.restartChange())
 	}

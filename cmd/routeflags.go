@@ -10,7 +10,7 @@ import (
 
 // routeFlagNames are the flags that say which calls are routed, and how.
 func routeFlagNames() []string {
-	return []string{"match-service", "match-header", "timeout-per-call", "retries", "per-try-timeout"}
+	return []string{"match-service", "match-header", "timeout-per-call", "retries", "per-try-timeout", "lb", "canary"}
 }
 
 // routeFlags are the flags that say which calls are routed, and how.
@@ -28,4 +28,6 @@ func (o *exposeOptions) routeFlags(fs *pflag.FlagSet) {
 		return nil
 	})
 	fs.DurationVar(&r.PerTryTimeout, "per-try-timeout", 0, "How long one try may take; one that takes longer, or breaks off, is made again. Needs --retries.")
+	fs.StringVar(&r.LB, "lb", "", "How the gateway chooses a pod: ROUND_ROBIN, LEAST_REQUEST, RANDOM, or header:NAME (calls with one value of that metadata go to one pod). Default: as the mesh has it.")
+	fs.StringToIntVar(&r.Canary, "canary", nil, "Percent of the calls for pods of another version (version=percent, or label:value=percent), by their label 'version'; the rest goes to the workload's own.")
 }

@@ -29,6 +29,7 @@ type undoer struct {
 	stays     *plan.ConflictError // the exposure's VirtualService is kept; nil: it goes
 	relabel   *k8s.Workload       // as it is without the label that expose had set on its pod template; nil: it had set none
 	leaving   *leaving            // whose sidecars are to go; nil: none, or not asked for
+	rules     []plan.State        // the namespace's DestinationRules that are grpcmesh's
 	doc       *report.Unexpose
 }
 
@@ -56,6 +57,9 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 	if u.workloads, err = u.cluster.Workloads(ctx, u.namespace); err != nil {
 		return plan.Plan{}, err
 	}
+	if u.rules, err = u.mesh.OwnRules(ctx, u.namespace); err != nil {
+		return plan.Plan{}, err
+	}
 	p, after, err := u.decide(ctx, ns, services, virtualServices, routes)
 	if err != nil || u.stays != nil {
 		return p, err
@@ -72,7 +76,7 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 // decide makes the plan from what was read; after are the namespace's labels
 // once it is carried out.
 func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualServices []plan.State, routes istio.Routes) (p plan.Plan, after map[string]string, err error) {
-	workload, rest, err := u.choose(plan.Exposed(slices.Concat(services, virtualServices)))
+	workload, rest, err := u.choose(plan.Exposed(slices.Concat(services, virtualServices, u.rules)))
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
@@ -92,7 +96,11 @@ func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualSe
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
-	p.Changes = slices.Concat(p.Changes, gateway, label, u.removals("Service", kind, name, services))
+	rules, err := u.ruleRemovals(ctx, kind, name)
+	if err != nil {
+		return plan.Plan{}, nil, err
+	}
+	p.Changes = slices.Concat(p.Changes, rules, gateway, label, u.removals("Service", kind, name, services))
 	if workload == "" && u.o.workload != "" {
 		// It names one that is not exposed: nothing here is told to be its.
 		if u.last && p.Writes() > 0 {
@@ -128,7 +136,7 @@ func (u *undoer) tellKept(p plan.Plan) {
 		case strings.HasPrefix(c.Reason, boundTo):
 			u.warn("%s stays: %s. Once nothing is, this takes it away: %s", c.ID, c.Reason, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
 		default:
-			resource := map[string]string{"Service": "service", "Gateway": "gateways.networking.istio.io", "VirtualService": "virtualservice"}[c.ID.Kind]
+			resource := map[string]string{"Service": "service", "Gateway": "gateways.networking.istio.io", "VirtualService": "virtualservice", "DestinationRule": "destinationrule"}[c.ID.Kind]
 			u.warn("%s stays: %s. If it may go, delete it yourself: %s", c.ID, c.Reason, u.o.called.kubectl("delete", resource, c.ID.Name, "-n", u.namespace))
 		}
 	}

@@ -92,7 +92,7 @@ func (w *world) routes() istio.Routes {
 }
 
 func (w *world) appliers() k8s.Appliers {
-	return k8s.Appliers{"Namespace": w, "Service": w, "Gateway": w, "VirtualService": w}
+	return k8s.Appliers{"Namespace": w, "Service": w, "Gateway": w, "VirtualService": w, "DestinationRule": w}
 }
 
 // exposes is one run of expose as far as its plan: what it decides by itself is

@@ -38,6 +38,7 @@ const (
 	Partition     = "GM133"
 	Gap           = "GM134"
 	Budget        = "GM135"
+	NoCanary      = "GM136"
 
 	// The port, and the Services before it.
 	NoPort        = "GM140"
@@ -70,6 +71,7 @@ const (
 	Unbound      = "GM166"
 	HostUnheard  = "GM167"
 	NoService    = "GM168"
+	RuleClash    = "GM169"
 
 	// Objects that are someone else's.
 	NotOurs       = "GM170"
@@ -118,6 +120,7 @@ func Codes() []Code {
 		{Partition, Error, "", "the StatefulSet's partition keeps pods from being restarted"},
 		{Gap, Error, "", "a restart would leave no pod in service for a while"},
 		{Budget, Error, "", "a restart may take away more pods at once than a PodDisruptionBudget allows"},
+		{NoCanary, Error, "", "the version that is to get a part of the calls has no ready pod"},
 		{NoPort, Error, "", "the port that the app speaks gRPC on is not known"},
 		{WhichPort, Error, "", "the app may speak gRPC on several ports"},
 		{NotGRPC, Error, "", "a pod does not answer gRPC on the port"},
@@ -144,6 +147,7 @@ func Codes() []Code {
 		{Unbound, Error, "IST0101", "a VirtualService names a Gateway that is not there"},
 		{HostUnheard, Error, "IST0132", "none of a VirtualService's Gateways listens for its hosts"},
 		{NoService, Error, "IST0101", "a route leads to a Service, or a port of one, that is not there"},
+		{RuleClash, Error, "", "another DestinationRule governs the gateway's calls to the Service"},
 		{NotOurs, Error, "", "an object of that name exists and was not made by grpcmesh"},
 		{OtherManager, Error, "", "fields belong to another field manager"},
 		{OtherWorkload, Error, "", "grpcmesh made the object for another workload"},

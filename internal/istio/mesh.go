@@ -36,7 +36,7 @@ func New(cfg *rest.Config, core kubernetes.Interface) (*Mesh, error) {
 	return &Mesh{client: client, core: core}, nil
 }
 
-// Get implements k8s.Applier for Gateway and VirtualService.
+// Get implements k8s.Applier for Gateway, VirtualService and DestinationRule.
 func (m *Mesh) Get(ctx context.Context, id manifest.ID) (*plan.State, error) {
 	api := m.client.NetworkingV1alpha3()
 	switch id.Kind {
@@ -44,11 +44,13 @@ func (m *Mesh) Get(ctx context.Context, id manifest.ID) (*plan.State, error) {
 		return k8s.StateOf(api.Gateways(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
 	case "VirtualService":
 		return k8s.StateOf(api.VirtualServices(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
+	case "DestinationRule":
+		return k8s.StateOf(api.DestinationRules(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
 	}
 	return nil, fmt.Errorf("%s: no such kind here", id)
 }
 
-// Apply implements k8s.Applier for Gateway and VirtualService.
+// Apply implements k8s.Applier for Gateway, VirtualService and DestinationRule.
 func (m *Mesh) Apply(ctx context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
 	api := m.client.NetworkingV1alpha3()
 	switch ac := obj.Apply.(type) {
@@ -62,11 +64,16 @@ func (m *Mesh) Apply(ctx context.Context, obj manifest.Object, resourceVersion s
 			ac.WithResourceVersion(resourceVersion)
 		}
 		return k8s.StateOf(api.VirtualServices(obj.Namespace).Apply(ctx, ac, opts))
+	case *netac.DestinationRuleApplyConfiguration:
+		if resourceVersion != "" {
+			ac.WithResourceVersion(resourceVersion)
+		}
+		return k8s.StateOf(api.DestinationRules(obj.Namespace).Apply(ctx, ac, opts))
 	}
 	return nil, fmt.Errorf("%s: no such kind here", obj.ID)
 }
 
-// Delete implements k8s.Applier for Gateway and VirtualService.
+// Delete implements k8s.Applier for Gateway, VirtualService and DestinationRule.
 func (m *Mesh) Delete(ctx context.Context, id manifest.ID, opts metav1.DeleteOptions) error {
 	api := m.client.NetworkingV1alpha3()
 	switch id.Kind {
@@ -74,6 +81,8 @@ func (m *Mesh) Delete(ctx context.Context, id manifest.ID, opts metav1.DeleteOpt
 		return api.Gateways(id.Namespace).Delete(ctx, id.Name, opts)
 	case "VirtualService":
 		return api.VirtualServices(id.Namespace).Delete(ctx, id.Name, opts)
+	case "DestinationRule":
+		return api.DestinationRules(id.Namespace).Delete(ctx, id.Name, opts)
 	}
 	return fmt.Errorf("%s: no such kind here", id)
 }

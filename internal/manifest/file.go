@@ -45,6 +45,8 @@ type document struct {
 		Retries         *int              `json:"retries,omitempty"`
 		PerTryTimeout   string            `json:"perTryTimeout,omitempty"`
 		MatchHeaders    map[string]string `json:"matchHeaders,omitempty"`
+		LB              string            `json:"lb,omitempty"`
+		Canary          map[string]int    `json:"canary,omitempty"`
 	} `json:"spec"`
 }
 
@@ -205,5 +207,6 @@ func fields() map[string]string {
 		"--gateway-selector": "spec.gatewaySelector", "--inject": "spec.inject", "--revision": "spec.revision",
 		"--pod-labels": "spec.podLabels", "--timeout-per-call": "spec.timeoutPerCall", "--retries": "spec.retries",
 		"--per-try-timeout": "spec.perTryTimeout", "--match-header": "spec.matchHeaders",
+		"--lb": "spec.lb", "--canary": "spec.canary",
 	}
 }

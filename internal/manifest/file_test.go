@@ -33,6 +33,8 @@ spec:
   podLabels: {app: cart}
   timeoutPerCall: 1m30s
   retries: 0
+  lb: header:x-user
+  canary: {v2: 10}
   matchHeaders: {x-user: jane, x-version: "2.*"}
 ---
 # the rest is found out
@@ -48,7 +50,7 @@ func TestRead(t *testing.T) {
 	want := []Intent{
 		{Namespace: "shop", Workload: "deployment/cart", Port: 9000, TargetPort: 50051, Host: "cart.example.com", MatchService: "shop.Cart",
 			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Inject: "pod", Revision: "canary", PodLabels: map[string]string{"app": "cart"},
-			Route: Route{Timeout: 90 * time.Second, Retries: new(int), MatchHeaders: map[string]string{"x-user": "jane", "x-version": "2.*"}}},
+			Route: Route{Timeout: 90 * time.Second, Retries: new(int), LB: "header:x-user", Canary: map[string]int{"v2": 10}, MatchHeaders: map[string]string{"x-user": "jane", "x-version": "2.*"}}},
 		{Namespace: "test", Workload: "orders", Port: 8000, Host: "*"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -86,6 +88,8 @@ func TestReadRefuses(t *testing.T) {
 		{"time for a try alone", exposure("workload: a, perTryTimeout: 1s"), `spec.perTryTimeout "1s": needs --retries`},
 		{"a header's number", exposure("workload: a, matchHeaders: {x-a: 5}"), "cannot unmarshal number"},
 		{"a header's name", exposure("workload: a, matchHeaders: {X-A: b}"), `spec.matchHeaders "X-A=b"`},
+		{"a load balancer of no such name", exposure("workload: a, lb: random"), `spec.lb "random": is none of`},
+		{"a canary of more than all", exposure("workload: a, canary: {v2: 101}"), `spec.canary "v2=101"`},
 		{"no YAML", "{", "f.yaml, document 1: "},
 		{"a list", "[1, 2]", "f.yaml, document 1: "},
 	} {
@@ -127,7 +131,7 @@ func TestSchema(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"workload: ''", "", "workload: a, prot: 1", "workload: 5", "workload: a, port: 0", "workload: a, targetPort: 65536", "workload: a, host: ''", "workload: a, retries: -1", "workload: a, retries: 101", "workload: a, timeoutPerCall: soon", "workload: a, perTryTimeout: 5"} {
+	for _, bad := range []string{"workload: ''", "", "workload: a, prot: 1", "workload: 5", "workload: a, port: 0", "workload: a, targetPort: 65536", "workload: a, host: ''", "workload: a, retries: -1", "workload: a, lb: random", "workload: a, canary: {v2: 101}", "workload: a, retries: 101", "workload: a, timeoutPerCall: soon", "workload: a, perTryTimeout: 5"} {
 		if valid(exposure(bad)) == nil {
 			t.Errorf("the schema takes {%s}", bad)
 		}

@@ -72,6 +72,10 @@ type Exposure struct {
 	Host            string
 	MatchServices   []string // full names of the gRPC services to route; nil: every call
 	Route           Route
+	Subsets         []Subset // of the Service's pods, with a canary; nil: none
+	// ReuseRule: a DestinationRule of someone else's already says what this
+	// exposure's would.
+	ReuseRule bool
 }
 
 // Server is one listener of a Gateway that grpcmesh owns.
@@ -117,6 +121,9 @@ func (e Exposure) Objects() []Object {
 	}
 	if e.Reuse == "" {
 		objs = append(objs, Object{ID{"Service", e.Namespace, e.ServiceName()}, e.service()})
+	}
+	if e.Route.WantsRule() && !e.ReuseRule {
+		objs = append(objs, Object{ID{"DestinationRule", e.Namespace, e.WorkloadName}, e.destinationRule()})
 	}
 	if !e.ReuseGateway {
 		objs = append(objs, Object{ID{"Gateway", e.Namespace, GatewayName}, e.gateway()})
@@ -174,11 +181,7 @@ func (e Exposure) gateway() *istioac.GatewayApplyConfiguration {
 }
 
 func (e Exposure) virtualService() *istioac.VirtualServiceApplyConfiguration {
-	dest := &networking.Destination{Host: e.ServiceName()}
-	if e.ReusePort != 0 {
-		dest.Port = &networking.PortSelector{Number: uint32(e.ReusePort)}
-	}
-	rule := &networking.HTTPRoute{Match: e.match(), Route: []*networking.HTTPRouteDestination{{Destination: dest}}}
+	rule := &networking.HTTPRoute{Match: e.match(), Route: e.destinations()}
 	e.Route.govern(rule)
 	vs := istioac.VirtualService(e.WorkloadName, e.Namespace).WithLabels(e.labels())
 	if e.GatewayPort != 0 {

@@ -60,7 +60,17 @@ func variants() map[string]struct {
 		"match-both": {func(e *manifest.Exposure) {
 			e.MatchServices, e.Route.MatchHeaders = []string{"a.B", "c.D"}, map[string]string{"x-user": "jane"}
 		}, []string{"VirtualService"}},
-		"timeout":    {func(e *manifest.Exposure) { e.Route.Timeout = 1500 * time.Millisecond }, []string{"VirtualService"}},
+		"timeout":   {func(e *manifest.Exposure) { e.Route.Timeout = 1500 * time.Millisecond }, []string{"VirtualService"}},
+		"lb":        {func(e *manifest.Exposure) { e.Route.LB = "LEAST_REQUEST" }, []string{"DestinationRule", "VirtualService"}},
+		"lb-header": {func(e *manifest.Exposure) { e.Route.LB = "header:x-user" }, []string{"DestinationRule"}},
+		"canary": {func(e *manifest.Exposure) {
+			e.Route.LB, e.Route.Canary = "RANDOM", map[string]int{"v2": 10, "V2.1": 0}
+			e.Subsets, _ = e.Route.Split(map[string]string{"app": "server", "version": "v1"})
+		}, []string{"DestinationRule", "VirtualService"}},
+		"canary-alone": {func(e *manifest.Exposure) {
+			e.Route.Canary, e.Reuse, e.ReusePort = map[string]int{"track:canary": 100}, "greeter", 9000
+			e.Subsets, _ = e.Route.Split(map[string]string{"track": "stable"})
+		}, []string{"DestinationRule", "VirtualService"}},
 		"retries":    {func(e *manifest.Exposure) { e.Route.Retries = retries(3) }, []string{"VirtualService"}},
 		"retries-in": {func(e *manifest.Exposure) { e.Route.Retries, e.Route.PerTryTimeout = retries(3), time.Second }, []string{"VirtualService"}},
 		"reuse":      {func(e *manifest.Exposure) { e.Reuse = "greeter" }, []string{"VirtualService"}},
@@ -240,6 +250,8 @@ func TestObjectsInOrder(t *testing.T) {
 		{"label map that is empty", func(e *manifest.Exposure) { e.InjectLabel = map[string]string{} }, "Service/server Gateway/grpc VirtualService/server"},
 		{"Service reused", func(e *manifest.Exposure) { e.Reuse = "greeter" }, "Gateway/grpc VirtualService/server"},
 		{"Gateway reused", func(e *manifest.Exposure) { e.ReuseGateway = true }, "Service/server VirtualService/server"},
+		{"with a rule", func(e *manifest.Exposure) { e.Route.LB = "RANDOM" }, "Service/server DestinationRule/server Gateway/grpc VirtualService/server"},
+		{"rule reused", func(e *manifest.Exposure) { e.Route.LB, e.ReuseRule = "RANDOM", true }, "Service/server Gateway/grpc VirtualService/server"},
 		{"both reused", func(e *manifest.Exposure) { e.Reuse, e.ReuseGateway, e.InjectLabel = "greeter", true, inject },
 			"Namespace/test VirtualService/server"},
 	} {

@@ -19,6 +19,8 @@ type Route struct {
 	Retries       *int              // by the gateway, after the first try; nil: as the mesh has it
 	PerTryTimeout time.Duration     // 0: only Timeout counts
 	MatchHeaders  map[string]string // metadata that a call must have; a value that ends in * is the beginning of one
+	LB            string            // ROUND_ROBIN, LEAST_REQUEST, RANDOM or header:NAME; empty: as the mesh has it
+	Canary        map[string]int    // percent of the calls by VERSION or LABEL:VALUE of pods; the rest goes to the workload's own
 }
 
 // What the gateway retries. The first list is calls that no app has begun, or
@@ -57,7 +59,13 @@ func (r Route) validate() error {
 			return &InvalidError{"--per-try-timeout", r.PerTryTimeout.String(), "is longer than the whole call may take (--timeout-per-call " + r.Timeout.String() + ")"}
 		}
 	}
-	return validHeaders(r.MatchHeaders)
+	if err := validHeaders(r.MatchHeaders); err != nil {
+		return err
+	}
+	if err := r.validLB(); err != nil {
+		return err
+	}
+	return r.validCanary()
 }
 
 func validHeaders(headers map[string]string) error {
@@ -181,7 +189,7 @@ func (i Intent) validServices() error {
 // route is what a document asks of the route.
 func (d document) route() (Route, error) {
 	s := d.Spec
-	r := Route{Retries: s.Retries, MatchHeaders: s.MatchHeaders}
+	r := Route{Retries: s.Retries, MatchHeaders: s.MatchHeaders, LB: s.LB, Canary: s.Canary}
 	for _, f := range []struct {
 		field, text string
 		to          *time.Duration

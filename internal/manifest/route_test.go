@@ -43,6 +43,23 @@ func TestRouteValidate(t *testing.T) {
 		{"the probe's own", header("x-grpcmesh-probe", "a"), "--match-header"},
 		{"a header with a newline", header("x-user", "a\nb"), "--match-header"},
 		{"a header in Unicode", header("x-user", "jäne"), "--match-header"},
+		{"a load balancer", func(i *manifest.Intent) { i.Route.LB = "ROUND_ROBIN" }, ""},
+		{"a load balancer of no such name", func(i *manifest.Intent) { i.Route.LB = "LEAST_CONN" }, "--lb"},
+		{"a load balancer that takes no part", func(i *manifest.Intent) { i.Route.LB = "PASSTHROUGH" }, "--lb"},
+		{"by a header", func(i *manifest.Intent) { i.Route.LB = "header:x-user" }, ""},
+		{"by a header without a name", func(i *manifest.Intent) { i.Route.LB = "header:" }, "--lb"},
+		{"by a header in capitals", func(i *manifest.Intent) { i.Route.LB = "header:X-User" }, "--lb"},
+		{"a canary", canary("v2", 10), ""},
+		{"a canary by another label", canary("example.com/track:canary", 0), ""},
+		{"two canaries with all calls", func(i *manifest.Intent) { i.Route.Canary = map[string]int{"v2": 60, "v3": 40} }, ""},
+		{"two canaries with too many", func(i *manifest.Intent) { i.Route.Canary = map[string]int{"v2": 60, "v3": 41} }, "--canary"},
+		{"canaries by two labels", func(i *manifest.Intent) { i.Route.Canary = map[string]int{"v2": 1, "track:canary": 1} }, "--canary"},
+		{"canaries that Istio can't tell apart", func(i *manifest.Intent) { i.Route.Canary = map[string]int{"v2.1": 1, "v2-1": 1} }, "--canary"},
+		{"a canary below 0", canary("v2", -1), "--canary"},
+		{"a canary of more than all", canary("v2", 101), "--canary"},
+		{"a canary without a version", canary("version:", 1), "--canary"},
+		{"a canary without a label", canary(":v2", 1), "--canary"},
+		{"a canary that no label can be", canary("a b", 1), "--canary"},
 		{"two services", func(i *manifest.Intent) { i.MatchService = "a.B,c.D" }, ""},
 		{"services to be read", func(i *manifest.Intent) { i.MatchService = "auto" }, ""},
 		{"services to be read, and one", func(i *manifest.Intent) { i.MatchService = "auto,a.B" }, "--match-service"},
@@ -68,5 +85,36 @@ func TestMetadata(t *testing.T) {
 	r := manifest.Route{MatchHeaders: map[string]string{"x-user": "jane", "x-version": "2.*"}}
 	if diff := cmp.Diff(map[string]string{"x-user": "jane", "x-version": "2."}, r.Metadata()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func canary(name string, percent int) func(*manifest.Intent) {
+	return func(i *manifest.Intent) { i.Route.Canary = map[string]int{name: percent} }
+}
+
+// TestSplit: the rest goes to the workload's own version.
+func TestSplit(t *testing.T) {
+	r := manifest.Route{Canary: map[string]int{"v3": 5, "v2": 10}}
+	got, err := r.Split(map[string]string{"version": "v1"})
+	want := []manifest.Subset{
+		{Name: "v1", Labels: map[string]string{"version": "v1"}, Percent: 85},
+		{Name: "v2", Labels: map[string]string{"version": "v2"}, Percent: 10},
+		{Name: "v3", Labels: map[string]string{"version": "v3"}, Percent: 5},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	for _, labels := range []map[string]string{nil, {"version": "v2"}, {"version": "V2"}} {
+		var invalid *manifest.InvalidError
+		if _, err := r.Split(labels); !errors.As(err, &invalid) || invalid.Field != "--canary" {
+			t.Errorf("a workload whose pods have %v: %v; want an error of --canary", labels, err)
+		}
+	}
+	if got, err := (manifest.Route{}).Split(nil); got != nil || err != nil {
+		t.Errorf("without a canary: %v, %v", got, err)
+	}
+	shared := r.Shared(map[string]string{"app": "a", "version": "v1"})
+	if diff := cmp.Diff(map[string]string{"app": "a"}, shared); diff != "" {
+		t.Errorf("what all versions share (-want +got):\n%s", diff)
 	}
 }

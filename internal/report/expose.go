@@ -114,7 +114,7 @@ func (e *Expose) Tail(w io.Writer) error {
 	var b strings.Builder
 	wrote := 0
 	for _, c := range e.Changes {
-		if c.Action == plan.Create || c.Action == plan.Update || c.Action == plan.Restart {
+		if (plan.Change{Action: c.Action}).Writes() {
 			wrote++
 		}
 	}
