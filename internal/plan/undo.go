@@ -51,11 +51,12 @@ func managers(live State) (others []string, ours bool) {
 			ours = ours || m.Operation == metav1.ManagedFieldsOperationApply
 			continue
 		}
-		fields := map[string]any{}
-		if m.FieldsV1 == nil || json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields) != nil {
+		if m.FieldsV1 == nil || m.Subresource != "" {
 			continue
 		}
-		if _, spec := fields["f:spec"]; spec && m.Subresource == "" {
+		fields := map[string]any{}
+		unreadable := json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields) != nil // then it may own anything
+		if _, spec := fields["f:spec"]; spec || unreadable {
 			others = append(others, m.Manager)
 		}
 	}
