@@ -102,6 +102,7 @@ func TestLayers(t *testing.T) {
 		{"internal/istio", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},
 		{"internal/check", "imports only probe and spread", only("internal/probe", "internal/spread")},
 		{"internal/script", "imports nothing of this module", only()},
+		{"internal/fieldowners", "imports only manifest and plan", only("internal/manifest", "internal/plan")},
 		{"internal/report", "reaches for no cluster and no wire", none("internal/k8s", "internal/istio", "internal/probe", "cmd")},
 	}
 	for _, r := range rules {
@@ -118,8 +119,10 @@ func TestLayers(t *testing.T) {
 		t.Error("cmd/grpcmesh does not import cmd")
 	}
 	for dir, list := range found {
-		if slices.Contains(list, path.Join(module, "internal/script")) {
-			t.Errorf("%s imports internal/script; only tests may", dir)
+		for _, aid := range []string{"internal/script", "internal/fieldowners"} {
+			if slices.Contains(list, path.Join(module, aid)) {
+				t.Errorf("%s imports %s; only tests may", dir, aid)
+			}
 		}
 		if dir != "cmd/grpcmesh" && slices.Contains(list, path.Join(module, "cmd")) {
 			t.Errorf("%s imports cmd; only cmd/grpcmesh may", dir)

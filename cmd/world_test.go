@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"pgregory.net/rapid"
 
+	"grpcmesh/internal/fieldowners"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -25,7 +26,7 @@ import (
 // world is one namespace, test, with two workloads, a and b, that grpcmesh and
 // others write into.
 type world struct {
-	*fieldOwners
+	*fieldowners.Server
 	ingress istio.Ingress
 }
 
@@ -51,15 +52,15 @@ func drawWish(t *rapid.T) wish {
 
 func newWorld() *world {
 	labels := map[string]string{"istio": "ingressgateway"}
-	w := &world{newFieldOwners(), istio.Ingress{
+	w := &world{fieldowners.New(), istio.Ingress{
 		Namespace: "istio-system", Service: "gw", Selector: labels,
 		Ports: []istio.IngressPort{{Port: 80, Target: 8080}, {Port: 8000, Target: 8000}},
 		Pods:  []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Namespace: "istio-system", Name: "gw-1", Labels: labels}}},
 	}}
-	ns := empty("Namespace")
+	ns := fieldowners.Empty("Namespace")
 	ns.SetName("test")
 	ns.SetLabels(map[string]string{"kubernetes.io/metadata.name": "test"})
-	w.must(w.update(namespaceID, ns, "kubectl-create"))
+	w.must(w.Update(namespaceID, ns, "kubectl-create"))
 	return w
 }
 
@@ -74,8 +75,8 @@ func (w *world) must(err error) {
 // routes reads the world's Gateways and VirtualServices as a client does.
 func (w *world) routes() istio.Routes {
 	var r istio.Routes
-	for _, id := range w.ids() {
-		b, err := json.Marshal(w.objects[id])
+	for _, id := range w.IDs() {
+		b, err := json.Marshal(w.Objects[id])
 		w.must(err)
 		switch id.Kind {
 		case "Gateway":
@@ -104,11 +105,11 @@ func (w *world) exposes(v wish) (*exposer, error) {
 	x.ingress, x.intent.Host, x.intent.MatchService = w.ingress, v.Host, v.Match
 	x.open, _ = w.ingress.Port(v.GatewayPort)
 	x.exposure = manifest.Exposure{
-		Namespace: "test", NamespaceUID: w.objects[namespaceID].GetUID(), WorkloadKind: "Deployment", WorkloadName: v.Workload,
+		Namespace: "test", NamespaceUID: w.Objects[namespaceID].GetUID(), WorkloadKind: "Deployment", WorkloadName: v.Workload,
 		Selector: map[string]string{"app": v.Workload}, Port: v.Port, TargetPort: v.TargetPort,
 		GatewaySelector: w.ingress.Selector, GatewayPort: v.GatewayPort, Host: v.Host, MatchServices: x.intent.Services(),
 	}
-	switch w.objects[namespaceID].GetLabels()["istio-injection"] {
+	switch w.Objects[namespaceID].GetLabels()["istio-injection"] {
 	case "":
 		x.exposure.InjectLabel = map[string]string{"istio-injection": "enabled"}
 	case "disabled":
@@ -140,12 +141,12 @@ func (w *world) unexpose(workload string) error {
 	virtualServices, err := routes.Own("test")
 	w.must(err)
 	var services []plan.State
-	for _, id := range w.ids() {
-		if id.Kind == "Service" && manifest.Owned(w.objects[id].GetLabels()) {
-			services = append(services, *stateOf(w.objects[id]))
+	for _, id := range w.IDs() {
+		if id.Kind == "Service" && manifest.Owned(w.Objects[id].GetLabels()) {
+			services = append(services, *fieldowners.StateOf(w.Objects[id]))
 		}
 	}
-	p, _, err := u.decide(context.Background(), stateOf(w.objects[namespaceID]), services, virtualServices, routes)
+	p, _, err := u.decide(context.Background(), fieldowners.StateOf(w.Objects[namespaceID]), services, virtualServices, routes)
 	if err != nil || u.stays != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (w *world) unexpose(workload string) error {
 // snapshot is the world as it is now.
 func (w *world) snapshot() map[manifest.ID]*unstructured.Unstructured {
 	all := map[manifest.ID]*unstructured.Unstructured{}
-	for id, u := range w.objects {
+	for id, u := range w.Objects {
 		all[id] = u.DeepCopy()
 	}
 	return all
@@ -171,12 +172,12 @@ func (w *world) meddle(t *rapid.T) {
 	}).Draw(t, "object")
 	manager := rapid.SampledFrom([]string{"kubectl-edit", "helm", "argocd-controller"}).Draw(t, "manager")
 	applies, force := rapid.Bool().Draw(t, "applies"), rapid.Bool().Draw(t, "force")
-	obj := w.objects[id]
+	obj := w.Objects[id]
 	if obj != nil && id != namespaceID && rapid.IntRange(0, 9).Draw(t, "deletes") == 0 {
-		delete(w.objects, id)
+		delete(w.Objects, id)
 		return
 	}
-	wanted := empty(id.Kind)
+	wanted := fieldowners.Empty(id.Kind)
 	if obj != nil && !applies {
 		wanted = obj.DeepCopy()
 	}
@@ -188,11 +189,11 @@ func (w *world) meddle(t *rapid.T) {
 	var err error
 	if applies {
 		var made *unstructured.Unstructured
-		if made, err = w.apply(id, wanted, manager, force); err == nil {
-			w.store(id, made)
+		if made, err = w.ApplyAs(id, wanted, manager, force); err == nil {
+			w.Store(id, made)
 		}
 	} else {
-		err = w.update(id, wanted, manager)
+		err = w.Update(id, wanted, manager)
 	}
 	w.must(ignoreConflict(err))
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"pgregory.net/rapid"
 
+	"grpcmesh/internal/fieldowners"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 )
@@ -23,17 +24,17 @@ func TestWorldsForeign(t *testing.T) {
 			w.meddle(t)
 		}
 		for range rapid.IntRange(1, 2).Draw(t, "runs") {
-			before, written := w.snapshot(), len(w.writes)
+			before, written := w.snapshot(), len(w.Writes)
 			if rapid.IntRange(0, 2).Draw(t, "run") == 0 {
 				workload := rapid.SampledFrom(workloads).Draw(t, "workload")
 				err := w.unexpose(workload)
 				refusedCleanly(t, w, err, written)
-				holdUnexposed(t, before, w.objects, workload)
+				holdUnexposed(t, before, w.Objects, workload)
 			} else {
 				v := drawWish(t)
 				err := w.expose(v)
 				refusedCleanly(t, w, err, written)
-				holdExposed(t, before, w.objects)
+				holdExposed(t, before, w.Objects)
 				if err == nil {
 					again(t, w, v)
 				}
@@ -49,8 +50,8 @@ func refusedCleanly(t *rapid.T, w *world, err error, written int) {
 	if !expected(err) {
 		t.Fatalf("ended by %v", err)
 	}
-	if err != nil && len(w.writes) != written {
-		t.Fatalf("wrote %v, then refused: %v", w.writes[written:], err)
+	if err != nil && len(w.Writes) != written {
+		t.Fatalf("wrote %v, then refused: %v", w.Writes[written:], err)
 	}
 }
 
@@ -93,7 +94,7 @@ func holdUnexposed(t *rapid.T, before, after map[manifest.ID]*unstructured.Unstr
 	for id, was := range before {
 		is := after[id]
 		if is == nil {
-			foreign, applied := foreignSpec(was)
+			foreign, applied := fieldowners.ForeignSpec(was)
 			ours := was.GetLabels()[manifest.ManagedBy] == manifest.FieldManager && applied && !foreign
 			whose := was.GetLabels()[manifest.WorkloadLabel]
 			if !ours || id == namespaceID || id.Kind != "Gateway" && whose != "deployment."+workload || id.Kind == "Gateway" && id.Name != manifest.GatewayName {
@@ -121,7 +122,7 @@ func holdWhole(t *rapid.T, id manifest.ID, was, is *unstructured.Unstructured) {
 }
 
 func holdFields(t *rapid.T, id manifest.ID, was, is *unstructured.Unstructured) {
-	mine, now := theirs(was), theirs(is)
+	mine, now := fieldowners.Theirs(was), fieldowners.Theirs(is)
 	for path, value := range mine {
 		if got, ok := now[path]; !ok || got != value {
 			t.Fatalf("%s: field %s was %s, and is %q (still owned: %v)", id, path, value, got, ok)
@@ -155,7 +156,7 @@ func TestWorldsUndone(t *testing.T) {
 			if err := w.unexpose(done[i]); err != nil {
 				t.Fatalf("undoing %s: %v", done[i], err)
 			}
-			same(t, steps[i], w.objects)
+			same(t, steps[i], w.Objects)
 		}
 	})
 }
@@ -163,13 +164,13 @@ func TestWorldsUndone(t *testing.T) {
 // unforge takes away what says that grpcmesh made it and did not, and routes
 // bound to the Gateway that grpcmesh is to make: it stays for their sake.
 func unforge(w *world) {
-	for id, u := range w.objects {
+	for id, u := range w.Objects {
 		if id == namespaceID {
 			continue
 		}
 		gateways, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "gateways")
 		if u.GetLabels()[manifest.ManagedBy] == manifest.FieldManager || slices.Contains(gateways, "test/grpc") {
-			delete(w.objects, id)
+			delete(w.Objects, id)
 		}
 	}
 }

@@ -1,4 +1,7 @@
-package cmd
+// Package fieldowners is the API server's bookkeeping of whose each field is, in
+// memory, for tests: by the API server's own code. Package e2e holds it to a
+// real one.
+package fieldowners
 
 import (
 	"context"
@@ -24,22 +27,23 @@ import (
 	"grpcmesh/internal/plan"
 )
 
-// fieldOwners holds objects as the API server does, in memory: whose each field
-// is, is decided by the API server's own code (k8s.io/apimachinery). What it
-// leaves out is admission, defaults and validation, which no plan leans on.
-// TestWorlds of package e2e holds the real one to the same properties.
-type fieldOwners struct {
-	objects map[manifest.ID]*unstructured.Unstructured
+// Server holds objects as the API server does. What it leaves out is admission,
+// defaults and validation, which no plan leans on. It is a k8s.Applier.
+type Server struct {
+	Objects map[manifest.ID]*unstructured.Unstructured
 	version int
-	writes  []manifest.ID // that were persisted
+	Writes  []manifest.ID // that were persisted
 }
 
-func newFieldOwners() *fieldOwners {
-	return &fieldOwners{objects: map[manifest.ID]*unstructured.Unstructured{}, version: 100}
+// New holds nothing.
+func New() *Server {
+	return &Server{Objects: map[manifest.ID]*unstructured.Unstructured{}, version: 100}
 }
 
 // kinds are how the API server takes each kind's fields: a Service's ports are
 // keyed, and of Istio's kinds, whose schemas key no list, every list is one value.
+//
+//nolint:gochecknoglobals // made once: each reads the schemas of every kind
 var kinds = map[string]*managedfields.FieldManager{
 	"Namespace": fieldManager(applyconfigurations.NewTypeConverter(scheme.Scheme), "Namespace"),
 	"Service":   fieldManager(applyconfigurations.NewTypeConverter(scheme.Scheme), "Service"),
@@ -59,58 +63,62 @@ func gvk(kind string) schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: "networking.istio.io", Version: "v1alpha3", Kind: kind}
 }
 
-func empty(kind string) *unstructured.Unstructured {
+// Empty is an object of the kind, and nothing more.
+func Empty(kind string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{}}
 	u.SetGroupVersionKind(gvk(kind))
 	return u
 }
 
-func (s *fieldOwners) ids() []manifest.ID {
-	return slices.SortedFunc(maps.Keys(s.objects), func(a, b manifest.ID) int {
+// IDs are those of all its objects, sorted.
+func (s *Server) IDs() []manifest.ID {
+	return slices.SortedFunc(maps.Keys(s.Objects), func(a, b manifest.ID) int {
 		return strings.Compare(a.Kind+"/"+a.Name, b.Kind+"/"+b.Name)
 	})
 }
 
 // Get implements k8s.Applier.
-func (s *fieldOwners) Get(_ context.Context, id manifest.ID) (*plan.State, error) {
-	u, ok := s.objects[id]
+func (s *Server) Get(_ context.Context, id manifest.ID) (*plan.State, error) {
+	u, ok := s.Objects[id]
 	if !ok {
 		return nil, nil //nolint:nilnil // as k8s.Applier has it
 	}
-	return stateOf(u), nil
+	return StateOf(u), nil
 }
 
-func stateOf(u *unstructured.Unstructured) *plan.State {
+// StateOf is the object as a plan reads it.
+func StateOf(u *unstructured.Unstructured) *plan.State {
 	return &plan.State{UID: string(u.GetUID()), ResourceVersion: u.GetResourceVersion(), Labels: u.GetLabels(), Object: u.DeepCopy().Object}
 }
 
 // Apply implements k8s.Applier.
-func (s *fieldOwners) Apply(_ context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
+func (s *Server) Apply(_ context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
 	b, err := json.Marshal(obj.Apply)
 	if err != nil {
 		return nil, err
 	}
-	applied := empty(obj.Kind)
+	applied := Empty(obj.Kind)
 	if err := json.Unmarshal(b, &applied.Object); err != nil {
 		return nil, err
 	}
-	if resourceVersion != "" && resourceVersion != "1" && s.objects[obj.ID] != nil && s.objects[obj.ID].GetResourceVersion() != resourceVersion {
+	if resourceVersion != "" && resourceVersion != "1" && s.Objects[obj.ID] != nil && s.Objects[obj.ID].GetResourceVersion() != resourceVersion {
 		return nil, apierrors.NewConflict(schema.GroupResource{Resource: obj.Kind}, obj.Name, fmt.Errorf("it is at another version"))
 	}
-	u, err := s.apply(obj.ID, applied, opts.FieldManager, opts.Force)
+	u, err := s.ApplyAs(obj.ID, applied, opts.FieldManager, opts.Force)
 	if err != nil {
 		return nil, err
 	}
 	if len(opts.DryRun) == 0 {
-		s.store(obj.ID, u)
+		s.Store(obj.ID, u)
 	}
-	return stateOf(u), nil
+	return StateOf(u), nil
 }
 
-func (s *fieldOwners) apply(id manifest.ID, applied *unstructured.Unstructured, manager string, force bool) (*unstructured.Unstructured, error) {
-	live := empty(id.Kind)
-	if s.objects[id] != nil {
-		live = s.objects[id].DeepCopy()
+// ApplyAs is what a server-side apply by the manager comes to; nothing is stored.
+func (s *Server) ApplyAs(id manifest.ID, applied *unstructured.Unstructured, manager string, force bool) (*unstructured.Unstructured, error) {
+	live := Empty(id.Kind)
+	if s.Objects[id] != nil {
+		live = s.Objects[id].DeepCopy()
 	}
 	made, err := kinds[id.Kind].Apply(live, applied, manager, force)
 	if err != nil {
@@ -119,63 +127,69 @@ func (s *fieldOwners) apply(id manifest.ID, applied *unstructured.Unstructured, 
 	return s.next(id, made), nil
 }
 
-// update is what kubectl create, edit, patch and label do: the whole object is
+// Update is what kubectl create, edit, patch and label do: the whole object is
 // sent, and what differs in it becomes the manager's.
-func (s *fieldOwners) update(id manifest.ID, wanted *unstructured.Unstructured, manager string) error {
-	live := empty(id.Kind)
-	if s.objects[id] != nil {
-		live = s.objects[id].DeepCopy()
+func (s *Server) Update(id manifest.ID, wanted *unstructured.Unstructured, manager string) error {
+	live := Empty(id.Kind)
+	if s.Objects[id] != nil {
+		live = s.Objects[id].DeepCopy()
 	}
 	made, err := kinds[id.Kind].Update(live, wanted.DeepCopy(), manager)
 	if err != nil {
 		return err
 	}
-	s.store(id, s.next(id, made))
+	s.Store(id, s.next(id, made))
 	return nil
 }
 
-func (s *fieldOwners) next(id manifest.ID, obj runtime.Object) *unstructured.Unstructured {
+func (s *Server) next(id manifest.ID, obj runtime.Object) *unstructured.Unstructured {
 	u := obj.(*unstructured.Unstructured)
 	u.SetName(id.Name)
 	u.SetNamespace(id.Namespace)
-	if s.objects[id] != nil {
-		u.SetUID(s.objects[id].GetUID())
-		u.SetResourceVersion(s.objects[id].GetResourceVersion())
+	if s.Objects[id] != nil {
+		u.SetUID(s.Objects[id].GetUID())
+		u.SetResourceVersion(s.Objects[id].GetResourceVersion())
 		return u
 	}
 	u.SetUID(types.UID("uid-" + strconv.Itoa(s.version)))
 	return u
 }
 
-func (s *fieldOwners) store(id manifest.ID, u *unstructured.Unstructured) {
+// Store persists what ApplyAs gave.
+func (s *Server) Store(id manifest.ID, u *unstructured.Unstructured) {
 	s.version++
 	u.SetResourceVersion(strconv.Itoa(s.version))
-	s.objects[id] = u
-	s.writes = append(s.writes, id)
+	s.Objects[id] = u
+	s.Writes = append(s.Writes, id)
 }
 
 // Delete implements k8s.Applier.
-func (s *fieldOwners) Delete(_ context.Context, id manifest.ID, opts metav1.DeleteOptions) error {
-	u := s.objects[id]
+func (s *Server) Delete(_ context.Context, id manifest.ID, opts metav1.DeleteOptions) error {
+	u := s.Objects[id]
 	if u == nil {
 		return apierrors.NewNotFound(schema.GroupResource{Resource: id.Kind}, id.Name)
 	}
 	if p := opts.Preconditions; p == nil || *p.UID != u.GetUID() || *p.ResourceVersion != u.GetResourceVersion() {
 		return apierrors.NewConflict(schema.GroupResource{Resource: id.Kind}, id.Name, fmt.Errorf("the preconditions do not hold: %+v", p))
 	}
-	delete(s.objects, id)
-	s.writes = append(s.writes, id)
+	delete(s.Objects, id)
+	s.Writes = append(s.Writes, id)
 	return nil
 }
 
-// theirs are the fields of an object that managers other than grpcmesh own, as
-// paths with the values that the object has there.
-func theirs(u *unstructured.Unstructured) map[string]string {
+// Theirs are the fields of an object that managers other than grpcmesh own, as
+// Owners has them.
+func Theirs(u *unstructured.Unstructured) map[string]string {
+	found := Owners(u)
+	maps.DeleteFunc(found, func(path, _ string) bool { return strings.HasPrefix(path, manifest.FieldManager+" ") })
+	return found
+}
+
+// Owners are the fields of an object that are owned, each as "MANAGER
+// OPERATION:path", with the value that the object has there.
+func Owners(u *unstructured.Unstructured) map[string]string {
 	found := map[string]string{}
 	for _, entry := range u.GetManagedFields() {
-		if entry.Manager == manifest.FieldManager {
-			continue
-		}
 		fields := map[string]any{}
 		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 			panic(err)
@@ -225,10 +239,10 @@ func item(list any, key string) any {
 	return nil
 }
 
-// foreignSpec says whether others than grpcmesh have written into the spec, and
+// ForeignSpec says whether others than grpcmesh have written into the spec, and
 // whether grpcmesh has applied the object.
-func foreignSpec(u *unstructured.Unstructured) (foreign, applied bool) {
-	for path := range theirs(u) {
+func ForeignSpec(u *unstructured.Unstructured) (foreign, applied bool) {
+	for path := range Theirs(u) {
 		_, path, _ = strings.Cut(path, ":")
 		foreign = foreign || strings.HasPrefix(path, "/f:spec")
 	}
