@@ -248,7 +248,7 @@ func (t *target) prefers(ctx context.Context, endpoints []check.Endpoint) string
 		}
 		for _, p := range pods.Items {
 			isOne := func(e check.Endpoint) bool { return e.Namespace == p.Namespace && e.Pod == p.Name }
-			if age := readyFor(&p, time.Now()); age < policy.Warmup && slices.ContainsFunc(endpoints, isOne) {
+			if age := readyFor(&p, t.cluster.Now()); age < policy.Warmup && slices.ContainsFunc(endpoints, isOne) {
 				return fmt.Sprintf("new pods get few calls for their first %s, and %s has been ready for %s%s",
 					policy.Warmup, p.Name, age.Round(time.Second), by(policy))
 			}

@@ -131,7 +131,7 @@ func (x *exposer) checkPort(ctx context.Context) error {
 		case answer == k8s.NotAsked:
 			x.o.say("           port %d is not checked: pod %s was %s", x.port.Port, pod.Name, answer)
 			return nil
-		case answer != k8s.NoAnswer || time.Since(start) > listenGrace || hasBeenReady(pod, time.Now()) > listenGrace:
+		case answer != k8s.NoAnswer || time.Since(start) > listenGrace || hasBeenReady(pod, x.cluster.Now()) > listenGrace:
 			return x.judgePort(pod.Name, answer)
 		}
 		select {

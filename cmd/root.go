@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -58,10 +59,19 @@ func explain(verb string, err error) string {
 		msg += "\nThe API server does not know this user: log in again, or choose another --context or --user."
 	case anyOf(err, apierrors.IsForbidden):
 		msg += "\nThe API server does not allow this to the user: ask for the permission, or choose another --context or --user."
+	case silent(err):
+		msg += "\nThe API server gave no answer in time. Is it up, and is its address right? kubectl cluster-info"
 	case errors.As(err, new(SignalError)) && (verb == "expose" || verb == "unexpose"): // the others begin nothing
 		msg += "; the same command completes what was begun"
 	}
 	return msg
+}
+
+// silent says whether the API server left a call without an answer until its
+// time was over.
+func silent(err error) bool {
+	var call *url.Error
+	return errors.As(err, &call) && call.Timeout()
 }
 
 func newRoot(streams IO, parsed *bool) *cobra.Command {
@@ -84,6 +94,7 @@ func newRoot(streams IO, parsed *bool) *cobra.Command {
 	root.SetErr(streams.Err)
 	connection := pflag.NewFlagSet("connection", pflag.ContinueOnError)
 	cluster := k8s.NewFlags(connection)
+	cluster.Tell = func(words string) { _, _ = fmt.Fprintln(streams.Err, report.CleanLines("waiting    "+words)) }
 	root.PersistentFlags().AddFlagSet(connection)
 	// As a kubectl plug-in it is called by both names.
 	if strings.HasPrefix(filepath.Base(os.Args[0]), "kubectl-") {

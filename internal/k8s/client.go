@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,9 @@ import (
 
 // Flags are kubectl's connection flags, bound to one flag set.
 type Flags struct {
+	// Tell is told why the API server is asked once more. nil: nobody.
+	Tell func(string)
+
 	kubeconfig string
 	overrides  clientcmd.ConfigOverrides
 }
@@ -37,6 +41,8 @@ type Cluster struct {
 	Core      kubernetes.Interface
 	Config    *rest.Config
 	Namespace string // the one given, else the context's, else "default"
+
+	clock *clock
 }
 
 // NoConfigError says that there is no cluster to talk to: no kubeconfig, or
@@ -68,11 +74,14 @@ func (f *Flags) Connect(userAgent string) (*Cluster, error) {
 	// 5 queries a second would only make a person wait.
 	cfg.QPS = -1
 	cfg.UserAgent = userAgent
+	server, tell := &clock{}, once(f.Tell)
+	cfg.Wrap(server.through)
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &patient{next: next, tell: tell} })
 	core, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, &NoConfigError{"kubeconfig: " + err.Error(), f.asked()}
 	}
-	return &Cluster{Core: core, Config: cfg, Namespace: namespace}, nil
+	return &Cluster{Core: core, Config: cfg, Namespace: namespace, clock: server}, nil
 }
 
 func (f *Flags) explain(rules *clientcmd.ClientConfigLoadingRules, loader clientcmd.ClientConfig, err error) error {

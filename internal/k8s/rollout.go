@@ -87,7 +87,7 @@ func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, progress func(s
 	err := c.Beside(ctx, w, tell, func(ctx context.Context) error {
 		err := c.watch(ctx, w, r)
 		if apierrors.IsForbidden(err) {
-			err = c.poll(ctx, w, r)
+			err = c.poll(ctx, w, r, pollAgain)
 		}
 		return err
 	})
@@ -110,7 +110,8 @@ func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, progress func(s
 type rollout struct {
 	kind            string
 	progress        func(string)
-	last            string // the state last seen, in words
+	mu              sync.Mutex // of what follows
+	last            string     // the state last seen, in words
 	failed, deleted bool
 }
 
@@ -121,6 +122,8 @@ func (r *rollout) over(obj runtime.Object) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if res.Message != r.last {
 		r.last = res.Message
 		r.progress(r.last)
@@ -128,6 +131,21 @@ func (r *rollout) over(obj runtime.Object) (bool, error) {
 	r.failed = res.Status == status.FailedStatus
 	return r.failed || res.Status == status.CurrentStatus, nil
 }
+
+// gone notes that the workload was deleted.
+func (r *rollout) gone() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deleted = true
+}
+
+const (
+	pollAgain  = time.Second      // where no watch is allowed
+	watchAgain = time.Second      // where a watch has ended
+	lookAgain  = 10 * time.Second // beside a watch, which may have gone silent
+)
+
+var errOver = errors.New("the rollout is over")
 
 // watch waits by a watch. The informer behind it would try for ever what the
 // API server refuses to this user, and tell nobody; so the refusal ends it.
@@ -143,37 +161,58 @@ func (c *Cluster) watch(ctx context.Context, w Workload, r *rollout) error {
 	resource := map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}[w.Kind]
 	lw := cache.NewListWatchFromClient(c.Core.AppsV1().RESTClient(), resource, w.Namespace,
 		fields.OneTermEqualSelector("metadata.name", w.Name))
+	pace := time.NewTimer(0)
+	defer pace.Stop()
 	telling := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			list, err := lw.ListWithContext(ctx, opts)
 			return list, refused(err)
 		},
 		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			select { // client-go lists and watches again at once where a version has expired
+			case <-pace.C:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+			pace.Reset(watchAgain)
 			events, err := lw.WatchWithContext(ctx, opts)
 			return events, refused(err)
 		},
 	}
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		if c.poll(ctx, w, r, lookAgain) == nil {
+			cancel(errOver)
+		}
+	}()
 	_, err := watchtools.UntilWithSync(ctx, telling, kindOf(w.Kind), nil, func(e watch.Event) (bool, error) {
 		if e.Type == watch.Deleted {
-			r.deleted = true
+			r.gone()
 			return true, nil
 		}
 		return r.over(e.Object)
 	})
-	if cause := context.Cause(ctx); err != nil && cause != nil {
+	cause := context.Cause(ctx)
+	cancel(nil)
+	<-looked
+	switch {
+	case err == nil, errors.Is(cause, errOver):
+		return nil
+	case cause != nil:
 		return cause
 	}
 	return err
 }
 
-// poll waits by reading the workload every second. What the API server can't
-// answer just now it is asked again.
-func (c *Cluster) poll(ctx context.Context, w Workload, r *rollout) error {
-	return wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+// poll waits by reading the workload time and again, first after the interval.
+// What the API server can't answer just now it is asked again.
+func (c *Cluster) poll(ctx context.Context, w Workload, r *rollout, every time.Duration) error {
+	return wait.PollUntilContextCancel(ctx, every, false, func(ctx context.Context) (bool, error) {
 		_, obj, err := c.read(ctx, w)
 		switch {
 		case errors.As(err, new(*NotReadyError)):
-			r.deleted = true
+			r.gone()
 			return true, nil
 		case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 			return false, err

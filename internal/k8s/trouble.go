@@ -111,7 +111,7 @@ func Stuck(err error) bool { return errors.Is(err, errStuck) }
 // stuck looks at the newest revision's pods until one is stuck, or the context
 // ends. What can't be asked just now is asked again.
 func (c *Cluster) stuck(ctx context.Context, w Workload, tell func(string)) bool {
-	start := time.Now()
+	start := c.Now() // events have the cluster's times
 	seen := sightings{told: map[string]bool{}, since: map[types.UID]*spell{}}
 	for {
 		select {
