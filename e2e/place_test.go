@@ -183,7 +183,7 @@ func stripped(v any) any {
 
 // expose and unexpose are the commands that most tests here run.
 func (p *place) expose(more ...string) []string {
-	return append([]string{"expose", "app", "-n", p.ns, "--host", p.host, "--wait=false"}, more...)
+	return append([]string{"expose", "app", "-n", p.ns, "--host", p.host, "--gateway-selector", "app=istio-ingressgateway,istio=ingressgateway", "--wait=false"}, more...)
 }
 
 func (p *place) unexpose(more ...string) []string {

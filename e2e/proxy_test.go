@@ -185,9 +185,6 @@ func (p *proxy) committed() []string {
 // die closes the server and every connection to it.
 func (p *proxy) die() { _ = p.server.Config.Close() }
 
-// cut ends the connection without an answer; the API server was not asked.
-func cut(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
-
 // cutAfter asks the API server and loses its answer.
 func cutAfter(_ http.ResponseWriter, r *http.Request, forward http.Handler) {
 	forward.ServeHTTP(httptest.NewRecorder(), r)
