@@ -3,7 +3,6 @@ package k8s
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
 const (
@@ -113,9 +113,13 @@ func statusWords(resp *http.Response) string {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
-	var status metav1.Status
-	_ = json.Unmarshal(head, &status) // what is none has no message
-	return cmp.Or(status.Message, http.StatusText(resp.StatusCode))
+	words := ""
+	if obj, _, err := scheme.Codecs.UniversalDeserializer().Decode(head, nil, nil); err == nil { // JSON or protobuf
+		if status, ok := obj.(*metav1.Status); ok {
+			words = status.Message
+		}
+	}
+	return cmp.Or(words, http.StatusText(resp.StatusCode))
 }
 
 // failing gives the error at every read.

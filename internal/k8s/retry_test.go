@@ -50,7 +50,7 @@ func TestPatient(t *testing.T) {
 					w.Header().Set("Retry-After", tc.header)
 				}
 				w.WriteHeader(code)
-				_, _ = fmt.Fprintf(w, `{"message":%q}`, tc.message)
+				_, _ = fmt.Fprintf(w, `{"apiVersion":"v1","kind":"Status","message":%q}`, tc.message)
 			}))
 			defer server.Close()
 			ctx := t.Context()
@@ -70,7 +70,7 @@ func TestPatient(t *testing.T) {
 			}
 			body, err := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
-			if err != nil || string(body) != fmt.Sprintf(`{"message":%q}`, tc.message) {
+			if err != nil || string(body) != fmt.Sprintf(`{"apiVersion":"v1","kind":"Status","message":%q}`, tc.message) {
 				t.Errorf("the answer reads %q, %v", body, err)
 			}
 			atLeast := tc.tries
