@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -11,13 +12,12 @@ import (
 const istioGroup = "networking.istio.io"
 
 // mayExpose refuses a run that this user could not end, with all that is
-// missing. What expose can do without is not asked for: watching, events, nodes,
-// and verify's own probe route.
+// missing. What expose can do without is told of, with what is lost.
 func (x *exposer) mayExpose(ctx context.Context) error {
 	if slices.ContainsFunc(x.before, func(b *exposer) bool { return b.intent.Namespace == x.intent.Namespace }) {
 		return nil // asked for those
 	}
-	needed := toExpose(x.intent)
+	needed, spared := toExpose(x.intent), spares(x.intent)
 	if x.o.undo {
 		for _, p := range toUndo(x.intent.Namespace, false, false) {
 			if !slices.Contains(needed, p) {
@@ -25,15 +25,50 @@ func (x *exposer) mayExpose(ctx context.Context) error {
 			}
 		}
 	}
-	missing, err := x.cluster.Missing(ctx, needed)
+	asked := slices.Clone(needed)
+	for _, w := range spared {
+		asked = append(asked, w.Permission)
+	}
+	missing, err := x.cluster.Missing(ctx, asked)
 	if err != nil {
 		return nil //nolint:nilerr // who can't be asked fails at the first step, in plainer words
 	}
+	for _, w := range spared {
+		if slices.Contains(missing, w.Permission) {
+			x.o.say("           %s; this user may not %s", w.lost, w.Permission)
+		}
+	}
+	missing = slices.DeleteFunc(missing, func(p k8s.Permission) bool { return !slices.Contains(needed, p) })
 	if len(missing) > 0 {
 		return &k8s.DeniedError{Purpose: "expose", Missing: missing,
 			Hint: "Nothing was written. The role grpcmesh-expose of docs/rbac.yaml has all of it; or choose another --context or --user."}
 	}
 	return nil
+}
+
+// spare is a permission that expose can do without, and what is lost then.
+type spare struct {
+	k8s.Permission
+	lost string
+}
+
+// spares are those of exposing a workload. Each is asked for in its place, too.
+func spares(i manifest.Intent) []spare {
+	ns := i.Namespace
+	all := []spare{
+		{k8s.Permission{Verb: "list", Resource: "events", Namespace: ns}, "why no pod can be made would go untold"},
+		{k8s.Permission{Verb: "list", Group: "batch", Resource: "cronjobs", Namespace: ns}, "CronJobs that the label reaches go unnamed"},
+		{k8s.Permission{Verb: "list", Group: "batch", Resource: "jobs", Namespace: ns}, "Jobs that the label reaches go unnamed"},
+		{k8s.Permission{Verb: "list", Resource: "nodes"}, "the address of a gateway with a node port alone can't be told"},
+	}
+	named, _, _ := manifest.ParseWorkload(i.Workload)
+	for kind, resource := range map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"} {
+		if named == "" || named == kind {
+			all = append(all, spare{k8s.Permission{Verb: "watch", Group: "apps", Resource: resource, Namespace: ns}, "the rollout of a " + kind + " is read every second"})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b spare) int { return strings.Compare(a.Resource, b.Resource) })
+	return all
 }
 
 // toExpose is what it takes to expose a workload.

@@ -243,6 +243,11 @@ func (o *verifyOptions) examine(ctx context.Context, cluster *k8s.Cluster, mesh 
 	}
 	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(), Target: t.describe()}
 	o.say("testing    %s", doc.Target)
+	for _, p := range t.policies {
+		if p.Denied != nil {
+			o.say("           calls might stick to a pod by design, which this user may not see: %s", p.Denied)
+		}
+	}
 	r := &run{o: o, t: t}
 	defer r.close()
 	evidence, err := r.collect(ctx)
