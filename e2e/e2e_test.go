@@ -26,6 +26,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(webhookMode) != "" {
+		serveWebhook()
+		return
+	}
 	if out, err := exec.Command(root("lab/run"), "true").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: the lab is not up: %s\nBring it up with `make lab-up`, or run everything with `make test`.\n", bytes.TrimSpace(out))
 		os.Exit(1)
