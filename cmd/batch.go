@@ -26,28 +26,42 @@ const atOnce = 8
 // and rehearses; what is found wrong with any of them is told at once. It writes
 // nothing.
 func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh, intents []manifest.Intent) (batch, error) {
+	cluster = cluster.Remembering(o.reach(intents))
+	mesh = mesh.Beside(cluster)
 	intents, err := o.expand(ctx, cluster, intents)
 	if err != nil {
 		return nil, err
 	}
+	looked := make(batch, len(intents))
+	found := make([]error, len(intents))
+	shared := &merging{}
+	for i, intent := range intents {
+		looked[i] = newExposer(o, cluster, mesh, intent, shared)
+		looked[i].silent = len(intents) > 1
+	}
 	var xs, all batch
 	var errs []error
-	for _, intent := range intents {
-		if len(intents) > 1 {
-			o.say("%s/%s", intent.Namespace, intent.Workload)
+	k8s.AtOnce(len(looked), func(i int) { found[i] = looked[i].resolve(ctx) }, func(i int) {
+		if ctx.Err() != nil {
+			return
 		}
-		x := newExposer(o, cluster, mesh, intent, xs)
-		err := x.resolve(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil, cmp.Or(err, ctx.Err())
-		case (o.all || o.selector != "") && errors.As(err, new(noPortError)):
+		x, err := looked[i], found[i]
+		if len(intents) > 1 {
+			o.say("%s/%s", x.intent.Namespace, x.intent.Workload)
+		}
+		x.speak()
+		passedBy := (o.all || o.selector != "") && errors.As(err, new(noPortError))
+		if passedBy {
 			o.say("           passed by: %s", err)
-			continue
-		case x.routed:
+			return
+		}
+		if err = x.join(ctx, xs); x.routed {
 			xs = append(xs, x)
 		}
 		all, errs = append(all, x), append(errs, err)
+	})
+	if ctx.Err() != nil {
+		return nil, cmp.Or(slices.Concat(found, errs, []error{ctx.Err()})...)
 	}
 	if len(all) == 0 {
 		return nil, &manifest.TargetError{What: "no workload of namespace " + o.intent.Namespace + " that was looked at speaks gRPC",
@@ -65,6 +79,18 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		errs[j] = errors.Join(errs[j], err)
 	}
 	return nil, o.refuse(all, errs)
+}
+
+// reach is how much of each kind the run lists at once.
+func (o *exposeOptions) reach(intents []manifest.Intent) k8s.Reach {
+	if o.all || o.selector != "" {
+		return k8s.Namespaces
+	}
+	namespaces := map[string]bool{}
+	for _, intent := range intents {
+		namespaces[intent.Namespace] = true
+	}
+	return k8s.ReachFor(len(intents), len(namespaces))
 }
 
 // shareGateways gives all of a namespace one Gateway: the last knows what all
@@ -85,20 +111,33 @@ func (xs batch) plan(ctx context.Context) error { return errors.Join(xs.planEach
 
 func (xs batch) planEach(ctx context.Context) []error {
 	seen := map[manifest.ID]bool{}
-	var errs []error
-	for _, x := range xs {
-		var objs []manifest.Object
+	var objs []manifest.Object
+	ends := make([]int, len(xs)) // of each one's objects among all
+	for i, x := range xs {
 		for _, obj := range x.exposure.Objects() {
 			if !seen[obj.ID] {
 				objs = append(objs, obj)
 			}
 			seen[obj.ID] = true
 		}
-		err := x.plan(ctx, objs)
-		if err == nil {
-			err = x.again.unmoved(x.planned)
+		ends[i] = len(objs)
+	}
+	if len(xs) == 0 {
+		return nil
+	}
+	steps, refused := k8s.ProposeAll(ctx, xs[0].appliers, objs)
+	var errs []error
+	start := 0
+	for i, x := range xs {
+		own := refused[start:ends[i]]
+		if j := slices.IndexFunc(own, func(err error) bool { return err != nil }); j >= 0 {
+			errs = append(errs, own[j])
+		} else if err := x.plan(ctx, steps[start:ends[i]]); err != nil {
+			errs = append(errs, err)
+		} else {
+			errs = append(errs, x.again.unmoved(x.planned))
 		}
-		errs = append(errs, err)
+		start = ends[i]
 	}
 	return errs
 }
@@ -111,6 +150,13 @@ func (xs batch) carryOut(ctx context.Context) error {
 			_ = x.noted(err)
 		}
 		return err
+	}
+	switch {
+	case !xs.wrote():
+	case len(xs) == 1:
+		xs[0].watch()
+	default:
+		xs[0].cluster.Forget("Workload", "Pod", "ReplicaSet", "ControllerRevision")
 	}
 	errs := make([]error, len(xs))
 	gate := make(chan struct{}, atOnce)
@@ -146,6 +192,7 @@ func (x *exposer) bringUp(ctx context.Context) error {
 	if restarted {
 		wrote = true
 		x.change(x.restartChange())
+		x.watch()
 	}
 	if x.o.wait {
 		if err := x.awaitPort(ctx); err != nil {

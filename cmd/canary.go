@@ -30,7 +30,7 @@ func (x *exposer) findCanary(ctx context.Context) error {
 			return err
 		}
 	}
-	x.o.say("canary     %s", shares(subsets))
+	x.say("canary     %s", shares(subsets))
 	return nil
 }
 
@@ -40,7 +40,7 @@ func (x *exposer) findVersion(ctx context.Context, s manifest.Subset) error {
 	want := labels.SelectorFromSet(labels.Merge(x.exposure.Selector, s.Labels))
 	ready, lacking := 0, 0
 	found := false
-	for _, w := range x.others {
+	for _, w := range x.others() {
 		if !want.Matches(labels.Set(w.Template.Labels)) {
 			continue
 		}
@@ -75,7 +75,7 @@ func (x *exposer) findVersion(ctx context.Context, s manifest.Subset) error {
 func (x *exposer) versions() []string {
 	var all []string
 	label, shared := x.intent.Route.CanaryLabel(), labels.SelectorFromSet(x.exposure.Selector)
-	for _, w := range x.others {
+	for _, w := range x.others() {
 		if shared.Matches(labels.Set(w.Template.Labels)) {
 			all = append(all, fmt.Sprintf("%s, %s=%s", w, label, w.Template.Labels[label]))
 		}
@@ -96,7 +96,7 @@ func shares(subsets []manifest.Subset) string {
 func (x *exposer) selectsVersions(selector map[string]string) bool {
 	for _, s := range x.exposure.Subsets {
 		want := labels.SelectorFromSet(labels.Merge(x.intent.Route.Shared(x.workload.PodLabels()), s.Labels))
-		all := append(slices.Clone(x.others), x.workload)
+		all := append(x.others(), x.workload)
 		if !slices.ContainsFunc(all, func(w k8s.Workload) bool {
 			return want.Matches(labels.Set(w.Template.Labels)) && labels.SelectorFromSet(selector).Matches(labels.Set(w.Template.Labels))
 		}) {
@@ -113,7 +113,7 @@ func (x *exposer) behindService(ctx context.Context) ([]corev1.Pod, error) {
 	if len(x.exposure.Subsets) == 0 || err != nil {
 		return pods, err
 	}
-	for _, w := range x.others {
+	for _, w := range x.others() {
 		if !x.selected.Matches(labels.Set(w.Template.Labels)) {
 			continue
 		}

@@ -24,7 +24,7 @@ func (x *exposer) findPort(ctx context.Context) error {
 	if err := x.decidePort(ctx, services); err != nil {
 		return err
 	}
-	x.o.say("port       %d (%s)", x.port.Port, x.port.How)
+	x.say("port       %d (%s)", x.port.Port, x.port.How)
 	if err := x.decideService(ctx, services, x.strangers); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) err
 		tried = append(tried, fmt.Sprintf("%d %s", port, answer))
 	})
 	if len(tried) > 0 {
-		x.o.say("           %s; asked pod %s: %s", declares(declared), pods[i].Name, strings.Join(tried, ", "))
+		x.say("           %s; asked pod %s: %s", declares(declared), pods[i].Name, strings.Join(tried, ", "))
 	}
 	var target *manifest.TargetError
 	if !errors.As(err, &target) {
@@ -116,7 +116,7 @@ func (x *exposer) checkPort(ctx context.Context) error {
 	}
 	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return k8s.Ready(&p) })
 	if i < 0 {
-		x.o.say("           port %d is not checked: no pod of the newest revision is ready", x.port.Port)
+		x.say("           port %d is not checked: no pod of the newest revision is ready", x.port.Port)
 		return nil
 	}
 	pod := &pods[i]
@@ -126,10 +126,10 @@ func (x *exposer) checkPort(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return err
 		case err != nil:
-			x.o.say("           port %d is not checked: %s", x.port.Port, err)
+			x.say("           port %d is not checked: %s", x.port.Port, err)
 			return nil
 		case answer == k8s.NotAsked:
-			x.o.say("           port %d is not checked: pod %s was %s", x.port.Port, pod.Name, answer)
+			x.say("           port %d is not checked: pod %s was %s", x.port.Port, pod.Name, answer)
 			return nil
 		case answer != k8s.NoAnswer || time.Since(start) > listenGrace || hasBeenReady(pod, x.cluster.Now()) > listenGrace:
 			return x.judgePort(pod.Name, answer)

@@ -31,16 +31,16 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	// Labels that were asked for may tell its pods from another gateway's.
 	x.exposure.GatewaySelector, x.exposure.GatewayPort = maps.Clone(x.ingress.Selector), x.open.Port
 	maps.Copy(x.exposure.GatewaySelector, asked)
-	x.o.say("gateway    %s, port %d, %s", x.ingress, x.open.Port, plural(len(x.ingress.Pods), "replica"))
+	x.say("gateway    %s, port %d, %s", x.ingress, x.open.Port, plural(len(x.ingress.Pods), "replica"))
 	if x.follower != "" {
-		x.o.say("           port %d is not open yet: %s keeps just the ports that Gateways name, so the Gateway is made first", x.open.Port, x.follower)
+		x.say("           port %d is not open yet: %s keeps just the ports that Gateways name, so the Gateway is made first", x.open.Port, x.follower)
 	}
 	for _, in := range alike {
 		at := ""
 		if len(in.Addresses) > 0 {
 			at = ", at " + strings.Join(in.Addresses, " and ")
 		}
-		x.o.say("           Service %s leads to the same pods and would do as well; what is exposed is reached through it too%s", in, at)
+		x.say("           Service %s leads to the same pods and would do as well; what is exposed is reached through it too%s", in, at)
 	}
 	return nil
 }
@@ -66,9 +66,7 @@ func (x *exposer) lead(routes istio.Routes) error {
 	}
 	x.again.saw(manifest.ID{Kind: "VirtualService", Namespace: x.exposure.Namespace, Name: x.exposure.WorkloadName},
 		routes.Version(x.exposure.Namespace, x.exposure.WorkloadName))
-	for _, b := range x.before {
-		routes = routes.With(b.exposure.Objects())
-	}
+	routes = x.merging.with(routes, x.before)
 	e := &x.exposure
 	have, foreign, err := routes.OwnGateway(e.Namespace, x.ingress)
 	if err != nil {
@@ -87,16 +85,39 @@ func (x *exposer) lead(routes istio.Routes) error {
 		return nil // it can't be as wanted, which the plan says better than what it would bring about
 	}
 	// Once its own route is written, who came after is not this run's matter.
+	near := routes.Around(e.Host)
 	if !x.again.wrote[manifest.ID{Kind: "VirtualService", Namespace: e.Namespace, Name: e.WorkloadName}] {
-		if err := x.clash(routes); err != nil {
+		if err := x.clash(near); err != nil {
 			return x.withinRun(err)
 		}
 	}
-	x.shared = routes.Shared(x.ingress, x.open.Port, *e)
+	x.shared = near.Shared(x.ingress, x.open.Port, *e)
 	if e.ReuseGateway {
-		x.o.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
+		x.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
 	}
 	return nil
+}
+
+// merging are the routes as they will be once the first exposures of a batch
+// are written: each is added once, as the batch is gone through.
+type merging struct {
+	routes istio.Routes
+	of     int // how many
+}
+
+// with is the routes with the exposures before. They are gone through in order,
+// and from the first again where the routes were read anew.
+func (m *merging) with(routes istio.Routes, before batch) istio.Routes {
+	if m == nil { // a batch of one
+		m = &merging{}
+	}
+	if len(before) == 0 || m.of > len(before) {
+		m.routes, m.of = routes, 0
+	}
+	for ; m.of < len(before); m.of++ {
+		m.routes = m.routes.With(before[m.of].exposure.Objects())
+	}
+	return m.routes
 }
 
 // clash looks for whose calls the exposure would take, and who would take its.

@@ -34,7 +34,7 @@ func (x *exposer) findRule(ctx context.Context) error {
 		return nil
 	case istio.Says(theirs, *e):
 		e.ReuseRule = true
-		x.o.say("           DestinationRule %s is not grpcmesh's and says what is wanted; it is used as it is", names)
+		x.say("           DestinationRule %s is not grpcmesh's and says what is wanted; it is used as it is", names)
 		return nil
 	}
 	return &plan.ConflictError{Code: finding.RuleClash, ID: manifest.ID{Kind: "DestinationRule", Namespace: e.Namespace, Name: e.WorkloadName},

@@ -21,7 +21,7 @@ import (
 type strangers func(ctx context.Context, selector map[string]string) ([]string, error)
 
 func (x *exposer) strangers(ctx context.Context, selector map[string]string) ([]string, error) {
-	return x.cluster.Strangers(ctx, x.workload, x.others, selector)
+	return x.cluster.Strangers(ctx, x.workload, x.workloads, selector)
 }
 
 // decideService reuses a Service that already leads to the app's port as gRPC,

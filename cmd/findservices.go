@@ -47,7 +47,7 @@ func (x *exposer) findServices(ctx context.Context) error {
 	if len(x.exposure.MatchServices) == 0 {
 		return &manifest.TargetError{Code: finding.NoServices, What: x.workload.String() + " lists no gRPC service of its own by reflection", Hint: byName}
 	}
-	x.o.say("services   %s", strings.Join(x.exposure.MatchServices, ", "))
+	x.say("services   %s", strings.Join(x.exposure.MatchServices, ", "))
 	return nil
 }
 

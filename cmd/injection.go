@@ -3,7 +3,12 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
@@ -36,17 +41,25 @@ func (x *exposer) findInjection(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.o.say("injection  %s (%s)", inj.Label, rehearsed)
-	if inj.Set == nil {
-		return nil // the label is there: nothing new reaches the others
+	x.say("injection  %s (%s)", inj.Label, rehearsed)
+	return nil
+}
+
+// findReach names whom the label will reach beside the workload. It is one for
+// all of a namespace, and so told once; nothing new reaches the others where it
+// is there already.
+func (x *exposer) findReach(ctx context.Context) error {
+	told := func(b *exposer) bool { return b.intent.Namespace == x.intent.Namespace }
+	if x.exposure.InjectLabel == nil || slices.ContainsFunc(x.before, told) {
+		return nil
 	}
 	runs, err := x.cluster.Runs(ctx, x.workload.Namespace)
 	if err != nil {
 		return err
 	}
-	others, jobs := touched(x.others), touched(runs)
+	others, jobs := touched(x.workloads, x.workload.UID), touched(runs, "")
 	if x.injection.Touches = append(others, jobs...); len(others) > 0 {
-		x.o.say("           the label will also reach, at their next restart: %s", strings.Join(others, ", "))
+		x.say("           the label will also reach, at their next restart: %s", strings.Join(others, ", "))
 	}
 	if len(jobs) > 0 {
 		x.found(finding.New(finding.TouchesJobs, "", "Namespace/"+x.workload.Namespace,
@@ -73,20 +86,21 @@ func (x *exposer) relabels(ctx context.Context) error {
 func (x *exposer) leaveUninjected() {
 	if label := istio.InjectedBy(x.injectors, x.namespace, x.workload.Template); label != "" {
 		x.injection.Label = label
-		x.o.say("injection  none asked for; pods of %s get their sidecar by %s, which is left as it is", x.workload, label)
+		x.say("injection  none asked for; pods of %s get their sidecar by %s, which is left as it is", x.workload, label)
 		return
 	}
-	x.o.say("injection  none: the gateway balances calls over the pods as they are. Without sidecars the way from the\n" +
+	x.say("injection  none: the gateway balances calls over the pods as they are. Without sidecars the way from the\n" +
 		"           gateway to the pods is plain text (no mTLS, not even under a STRICT policy), no policy of the mesh\n" +
 		"           is enforced at the pods, and verify can tell them apart by its probe route only, not by counters")
 }
 
 // touched names those whose pods to come will have a sidecar if the namespace
 // injects.
-func touched(all []k8s.Workload) []string {
+func touched(all []k8s.Workload, but types.UID) []string {
 	var names []string
-	for _, w := range all {
-		if code, _, _ := istio.PassesBy(w.Template); code == "" {
+	for i := range all {
+		w := &all[i]
+		if code, _, _ := istio.PassesBy(w.Template); code == "" && w.UID != but {
 			names = append(names, w.String())
 		}
 	}
@@ -103,6 +117,24 @@ func (x *exposer) rehearse(ctx context.Context, inj istio.Injection) (string, er
 	complete := x.pods > 0 && x.lacking == 0
 	if complete && inj.Set == nil && inj.Pod == nil {
 		return "every pod has its sidecar", nil
+	}
+	if x.pods == 0 && x.workload.Replicas == 0 {
+		// No pod is to be made, so of many such one stands for all.
+		key := fmt.Sprint(x.workload.Namespace, inj, x.workload.Template.Labels["sidecar.istio.io/inject"])
+		like, err := k8s.Recall(x.cluster, "Rehearsal", key, func() (string, error) {
+			notYet, err := x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj, true)
+			if notYet != "" && err == nil {
+				err = errors.New(notYet)
+			}
+			return x.workload.String(), err
+		})
+		switch {
+		case err == nil && like == x.workload.String():
+			x.injection.Rehearsed = true
+			return "rehearsed: a pod gets its sidecar", nil
+		case err == nil:
+			return "not rehearsed: it has no replicas; a pod of " + like + " gets its sidecar", nil
+		}
 	}
 	inPlace := x.pods > 0 && x.workload.InPlace()
 	notYet, err := x.mesh.Rehearse(ctx, x.injectors, x.namespace, x.workload, inj, !complete && !inPlace)

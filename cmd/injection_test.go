@@ -20,7 +20,8 @@ func TestTouched(t *testing.T) {
 		{Kind: "Deployment", Name: "declines", Template: corev1.PodTemplateSpec{ObjectMeta: inject("false")}},
 		{Kind: "DaemonSet", Name: "host", Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{HostNetwork: true}}},
 		{Kind: "CronJob", Name: "nightly", Template: corev1.PodTemplateSpec{ObjectMeta: inject("true")}},
-	})
+		{Kind: "Deployment", Name: "own", UID: "own"},
+	}, "own")
 	if want := []string{"Deployment/plain", "CronJob/nightly"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -59,9 +59,15 @@ func stamps(proof string) map[string]string {
 // write.
 func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, error) {
 	start := time.Now()
-	err := x.cluster.WaitRolledOut(ctx, x.workload, x.waiting)
+	was, err := x.cluster.RolledOut(ctx, x.workload)
 	if err != nil {
 		return nil, err
+	}
+	if was = was || x.workload.Replicas == 0 && x.pods == 0; !was {
+		x.watch()
+		if err := x.cluster.WaitRolledOut(ctx, x.workload, x.waiting); err != nil {
+			return nil, err
+		}
 	}
 	if err := x.countSidecars(ctx); err != nil {
 		return nil, err
@@ -81,6 +87,7 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 			return nil, err
 		}
 	}
+	x.watch() // what comes and goes while it waits is to be seen
 	if wrote {
 		remove, err := l.addProbe(ctx)
 		if err != nil {
@@ -100,7 +107,7 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 		return nil, err
 	}
 	took := time.Since(start).Seconds()
-	x.o.say("live       %d calls in a row came through on %s of the gateway, after %.1f s", goodCalls, plural(count, "replica"), took)
+	x.say("live       %d calls in a row came through on %s of the gateway, after %.1f s", goodCalls, plural(count, "replica"), took)
 	return &report.Live{Replicas: count, Calls: goodCalls, Seconds: took}, nil
 }
 

@@ -14,9 +14,6 @@ const istioGroup = "networking.istio.io"
 // mayExpose refuses a run that this user could not end, with all that is
 // missing. What expose can do without is told of, with what is lost.
 func (x *exposer) mayExpose(ctx context.Context) error {
-	if slices.ContainsFunc(x.before, func(b *exposer) bool { return b.intent.Namespace == x.intent.Namespace }) {
-		return nil // asked for those
-	}
 	needed, spared := toExpose(x.intent), spares(x.intent)
 	if x.o.undo {
 		for _, p := range toUndo(x.intent.Namespace, false, false) {
@@ -35,7 +32,7 @@ func (x *exposer) mayExpose(ctx context.Context) error {
 	}
 	for _, w := range spared {
 		if slices.Contains(missing, w.Permission) {
-			x.o.say("           %s; this user may not %s", w.lost, w.Permission)
+			x.say("           %s; this user may not %s", w.lost, w.Permission)
 		}
 	}
 	missing = slices.DeleteFunc(missing, func(p k8s.Permission) bool { return !slices.Contains(needed, p) })

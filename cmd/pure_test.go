@@ -599,7 +599,7 @@ func TestRestartable(t *testing.T) {
 		{"paused, with its sidecars", func(x *exposer) { x.pods, x.workload.Replicas, x.workload.Paused = 3, 3, true }, "", false},
 		{"made paused", func(x *exposer) { x.workload.Replicas, x.workload.Paused = 3, true }, "rollout is paused", false},
 		{"paused, and no pods wanted", func(x *exposer) { x.workload.Paused = true }, "", false},
-		{"a partition", func(x *exposer) { x.held, x.workload.Partition = []string{"server-0"}, 1 }, "rollingUpdate.partition is 1, so a restart leaves server-0", false},
+		{"a partition", func(x *exposer) { x.kept, x.workload.Partition = []string{"server-0"}, 1 }, "rollingUpdate.partition is 1, so a restart leaves server-0", false},
 		{"OnDelete", func(x *exposer) { x.lacking, x.workload.OnDelete = 3, true }, "OnDelete", false},
 		{"Recreate", func(x *exposer) { x.lacking, x.workload.Recreate = 3, true }, "", true},
 	} {

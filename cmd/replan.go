@@ -67,6 +67,7 @@ func (x *exposer) note(c plan.Change) {
 
 // replan reads the routes anew and plans anew.
 func (xs batch) replan(ctx context.Context) error {
+	xs[0].cluster.Forget("Namespace", "Service", "Routes", "DestinationRule")
 	for _, x := range xs {
 		if err := x.findRoute(ctx); err != nil {
 			return err
@@ -97,10 +98,12 @@ func (xs batch) write(ctx context.Context) error {
 			}
 		}
 		planned = false
-		for _, x := range xs {
-			if err := k8s.Carry(ctx, x.appliers, x.planned, x.note); err != nil {
-				return err
-			}
+		plans := make([]plan.Plan, len(xs))
+		for i, x := range xs {
+			plans[i] = x.planned
+		}
+		if err := k8s.CarryAll(ctx, xs[0].appliers, plans, func(of int, c plan.Change) { xs[of].note(c) }); err != nil {
+			return err
 		}
 		if !xs.wrote() {
 			return nil

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"grpcmesh/internal/finding"
@@ -32,10 +31,10 @@ type exposer struct {
 	namespace *corev1.Namespace
 	injectors []istio.Injector
 	workload  k8s.Workload
-	others    []k8s.Workload // the namespace's other workloads
+	workloads []k8s.Workload // all of the namespace
 	lacking   int            // pods of the newest revision without a sidecar
 	pods      int            // pods of the newest revision
-	held      []string       // pods without a sidecar that a partition keeps from being restarted
+	kept      []string       // pods without a sidecar that a partition keeps from being restarted
 	port      k8s.PortFound
 	injection report.Injection
 	ingress   istio.Ingress
@@ -56,35 +55,54 @@ type exposer struct {
 	earlier   *k8s.Workload // as it was before this run restarted it; nil: it did not
 	failed    error         // why it was cut short
 	doc       *report.Expose
+
+	steps    preflight
+	injected bool     // it is known by which label
+	routable bool     // it is known where the route would be
+	merging  *merging // what the batch's exposures share of the routes
+	silent   bool     // words are held back
+	held     []string
 }
 
-func newExposer(o *exposeOptions, cluster *k8s.Cluster, mesh *istio.Mesh, intent manifest.Intent, before batch) *exposer {
-	return &exposer{o: o, intent: intent, before: before, again: newReplanning(), cluster: cluster, mesh: mesh, appliers: appliersOf(cluster, mesh)}
+func newExposer(o *exposeOptions, cluster *k8s.Cluster, mesh *istio.Mesh, intent manifest.Intent, m *merging) *exposer {
+	return &exposer{o: o, intent: intent, merging: m, again: newReplanning(), cluster: cluster, mesh: mesh, appliers: appliersOf(cluster, mesh)}
 }
 
 // resolve answers every question that the Intent leaves open, from the cluster,
-// and rehearses. It writes nothing. What is found wrong is told at once; what a
-// failed step leaves open is not guessed at.
+// and rehearses, but for what depends on the exposures before. It writes nothing.
+// What is found wrong is told at once; what a failed step leaves open is not
+// guessed at.
 func (x *exposer) resolve(ctx context.Context) error {
-	var p preflight
+	p := &x.steps
 	entered := p.passes(ctx, x.enter)
 	known := entered && p.passes(ctx, x.findWorkload)
-	ported, injected, listed := false, false, true
+	listed := true
 	if known {
 		p.passes(ctx, x.restartable)
 		p.passes(ctx, x.findRisks)
-		ported = p.passes(ctx, x.findPort)
+		ported := p.passes(ctx, x.findPort)
 		if (x.o.all || x.o.selector != "") && errors.As(p.err(), new(noPortError)) {
 			return p.err() // it is passed by, whatever else there is
 		}
 		listed = !ported || p.passes(ctx, x.findServices)
-		injected = p.passes(ctx, x.findInjection)
+		x.injected = p.passes(ctx, x.findInjection)
+		x.routed = ported && x.injected
 	}
 	if x.may && p.passes(ctx, x.findGateway) && x.open.Port != 0 {
 		p.passes(ctx, x.mayForward)
-		x.routed = x.exposure.WorkloadName != "" && listed && p.passes(ctx, x.findRoute) && ported && injected
+		x.routable = x.exposure.WorkloadName != "" && listed
 	}
-	if err := p.err(); err != nil {
+	return p.err()
+}
+
+// join fits it in with those before it, in order.
+func (x *exposer) join(ctx context.Context, before batch) error {
+	x.before = before
+	if x.injected {
+		x.steps.passes(ctx, x.findReach)
+	}
+	x.routed = x.routable && x.steps.passes(ctx, x.findRoute) && x.routed
+	if err := x.steps.err(); err != nil {
 		return err
 	}
 	x.doc = x.document(x.o.dryRun)
@@ -109,7 +127,7 @@ func (x *exposer) enter(ctx context.Context) error {
 
 func (x *exposer) findNamespace(ctx context.Context) error {
 	name := x.intent.Namespace
-	ns, err := x.cluster.Core.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+	ns, err := x.cluster.ReadNamespace(ctx, name)
 	if apierrors.IsNotFound(err) {
 		return &manifest.TargetError{Code: finding.NoNamespace, What: "no namespace " + name + " in this cluster",
 			Hint: "Name the one that the gRPC server runs in with -n."}
@@ -141,15 +159,11 @@ func (x *exposer) findWorkload(ctx context.Context) error {
 	if x.workload, err = k8s.Choose(all, name, x.intent.Workload); err != nil {
 		return err
 	}
-	for _, w := range all {
-		if w.UID != x.workload.UID {
-			x.others = append(x.others, w)
-		}
-	}
+	x.workloads = all
 	if err := x.countSidecars(ctx); err != nil {
 		return err
 	}
-	x.o.say("workload   %s, %s", x.workload, plural(x.pods, "pod"))
+	x.say("workload   %s, %s", x.workload, plural(x.pods, "pod"))
 	x.intent.Host = manifest.HostFor(x.intent.Host, x.workload.Name, name)
 	if err := x.intent.Validate(); err != nil {
 		return err
@@ -168,13 +182,13 @@ func (x *exposer) countSidecars(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.held = nil
+	x.kept = nil
 	if w.Partition > 0 {
 		all, err := x.cluster.Pods(ctx, w)
 		if err != nil {
 			return err
 		}
-		x.held = w.Held(all)
+		x.kept = w.Held(all)
 	}
 	x.workload, x.pods, x.lacking = w, len(pods), 0
 	for i := range pods {
@@ -183,7 +197,7 @@ func (x *exposer) countSidecars(ctx context.Context) error {
 		}
 	}
 	if x.intent.Inject == manifest.InjectNone {
-		x.lacking, x.held = 0, nil // they are not to have any
+		x.lacking, x.kept = 0, nil // they are not to have any
 	}
 	return nil
 }
@@ -193,9 +207,9 @@ func (x *exposer) countSidecars(ctx context.Context) error {
 func (x *exposer) restartable(context.Context) error {
 	none := x.pods == 0 && x.workload.Replicas > 0 // a paused Deployment makes no first pods either
 	switch {
-	case len(x.held) > 0:
+	case len(x.kept) > 0:
 		return &k8s.NotReadyError{Code: finding.Partition, Namespace: x.workload.Namespace, Subject: x.workload.String(),
-			Cause: fmt.Sprintf("its spec.updateStrategy.rollingUpdate.partition is %d, so a restart leaves %s without the sidecar", x.workload.Partition, strings.Join(x.held, ", ")),
+			Cause: fmt.Sprintf("its spec.updateStrategy.rollingUpdate.partition is %d, so a restart leaves %s without the sidecar", x.workload.Partition, strings.Join(x.kept, ", ")),
 			Hint: fmt.Sprintf("Nothing was written. Set the partition to 0 first: kubectl -n %s patch statefulset %s --type merge -p '{\"spec\":{\"updateStrategy\":{\"rollingUpdate\":{\"partition\":0}}}}'",
 				x.workload.Namespace, x.workload.Name)}
 	case x.lacking == 0 && (!x.workload.Paused || !none):
@@ -204,12 +218,15 @@ func (x *exposer) restartable(context.Context) error {
 	return rollable(x.workload, "be given the sidecar", "Label the namespace")
 }
 
-// plan asks the server for a dry run of the objects and decides what to write.
-func (x *exposer) plan(ctx context.Context, objs []manifest.Object) error {
-	steps, err := k8s.Propose(ctx, x.appliers, objs)
-	if err != nil {
-		return err
-	}
+// watch has it read what it needs as it changes, from now on.
+func (x *exposer) watch() {
+	x.cluster = x.cluster.Live()
+	x.mesh = x.mesh.Beside(x.cluster)
+	x.appliers = appliersOf(x.cluster, x.mesh)
+}
+
+// plan decides what to write.
+func (x *exposer) plan(ctx context.Context, steps []plan.Step) (err error) {
 	if x.planned, err = plan.Build(steps); err != nil {
 		return err
 	}
@@ -252,6 +269,7 @@ func (x *exposer) restart(ctx context.Context) (restarted bool, err error) {
 			}
 			return err == nil, err
 		}
+		x.watch()
 	}
 	return false, err
 }
@@ -270,5 +288,5 @@ func (x *exposer) warn(format string, args ...any) {
 	if x.doc != nil {
 		x.doc.Warnings = x.warnings
 	}
-	x.o.say("warning    %s", w)
+	x.say("warning    %s", w)
 }

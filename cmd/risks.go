@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -18,7 +19,7 @@ func (x *exposer) findRisks(ctx context.Context) error {
 	if !x.due() {
 		return nil
 	}
-	over, unchecked, err := overBudget(ctx, x.cluster, x.workload, x.others)
+	over, unchecked, err := overBudget(ctx, x.cluster, x.workload, x.others())
 	if err != nil {
 		return err
 	}
@@ -36,6 +37,11 @@ func (x *exposer) findRisks(ctx context.Context) error {
 		}
 	}
 	return errors.Join(refused...)
+}
+
+// others are the namespace's other workloads.
+func (x *exposer) others() []k8s.Workload {
+	return slices.DeleteFunc(slices.Clone(x.workloads), func(w k8s.Workload) bool { return w.UID == x.workload.UID })
 }
 
 // due says whether the pods are to be made anew, by a restart or by a label of
@@ -77,7 +83,7 @@ func risksOf(w k8s.Workload, over string) []finding.Finding {
 // tellWarnings prints what the preflight found and that stops nothing.
 func (x *exposer) tellWarnings() {
 	for _, f := range finding.Sort(x.findings) {
-		x.o.say("warning    %s %s: %s", f.Code, f.Object, f.Reason)
+		x.say("warning    %s %s: %s", f.Code, f.Object, f.Reason)
 	}
 }
 

@@ -52,6 +52,7 @@ func (x *exposer) did(action plan.Action, kind string) bool {
 // the workload the pod template that it had. What was there before and was only
 // brought up to date stays so.
 func (x *exposer) undo(ctx context.Context) error {
+	x.watch()
 	x.o.say("undoing    what this run did for %s, as it did not come up", x.workload)
 	if x.did(plan.Create, "VirtualService") {
 		if err := x.unexpose(ctx); err != nil {

@@ -35,4 +35,4 @@ func because(err, trouble error, w k8s.Workload) error {
 	return err
 }
 
-func (x *exposer) waiting(words string) { x.o.say("waiting    %s: %s", x.workload, words) }
+func (x *exposer) waiting(words string) { x.say("waiting    %s: %s", x.workload, words) }

@@ -103,7 +103,7 @@ func TestWhose(t *testing.T) {
 	gateway := pod(svc.Namespace, "gateway", "10.42.0.9", false)
 	gateway.Labels = in.Selector
 	app := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "app"}, Spec: corev1.ServiceSpec{ClusterIPs: []string{"10.96.0.7"}, Ports: []corev1.ServicePort{{Port: 8000}}}}
-	m := &Mesh{core: fake.NewClientset(svc, app, gateway, pod("shop", "app-1", "10.42.0.7", false), pod("shop", "agent", "192.0.2.1", true))}
+	m := over(fake.NewClientset(svc, app, gateway, pod("shop", "app-1", "10.42.0.7", false), pod("shop", "agent", "192.0.2.1", true)))
 	for _, tc := range []struct {
 		host string
 		port int

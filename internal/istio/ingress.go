@@ -74,30 +74,33 @@ func (i Ingress) listensOn(number int) int {
 // a router.
 func (m *Mesh) Ingresses(ctx context.Context) ([]Ingress, error) {
 	all, err := m.AllIngresses(ctx)
-	return slices.DeleteFunc(all, func(i Ingress) bool { return i.Asleep }), err
+	return slices.DeleteFunc(slices.Clone(all), func(i Ingress) bool { return i.Asleep }), err
 }
 
 // AllIngresses are the Ingresses and those that are Asleep, which only their
 // Service's selector or status port tells from other Services.
 func (m *Mesh) AllIngresses(ctx context.Context) ([]Ingress, error) {
-	services, err := m.core.CoreV1().Services(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	return k8s.Recall(m.reads, "Ingress", "", func() ([]Ingress, error) { return m.ingresses(ctx) })
+}
+
+func (m *Mesh) ingresses(ctx context.Context) ([]Ingress, error) {
+	services, err := m.reads.AllServices(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing Services in all namespaces: %w", err)
+		return nil, err
 	}
 	var found []Ingress
-	for i := range services.Items {
-		svc := &services.Items[i]
+	for i := range services {
+		svc := &services[i]
 		if !mayBeGateway(svc) {
 			continue
 		}
-		pods, err := m.core.CoreV1().Pods(svc.Namespace).List(ctx,
-			metav1.ListOptions{LabelSelector: labels.SelectorFromSet(svc.Spec.Selector).String()})
+		pods, err := m.reads.PodsBy(ctx, svc.Namespace, labels.SelectorFromSet(svc.Spec.Selector))
 		if err != nil {
-			return nil, fmt.Errorf("listing the pods of Service %s/%s: %w", svc.Namespace, svc.Name, err)
+			return nil, fmt.Errorf("the pods of Service %s/%s: %w", svc.Namespace, svc.Name, err)
 		}
-		asleep := len(pods.Items) == 0 && saysGateway(svc)
-		if asleep || slices.ContainsFunc(pods.Items, isRouter) {
-			found = append(found, ingress(svc, pods.Items))
+		asleep := len(pods) == 0 && saysGateway(svc)
+		if asleep || slices.ContainsFunc(pods, isRouter) {
+			found = append(found, ingress(svc, pods))
 		}
 	}
 	return found, nil
@@ -172,7 +175,9 @@ func (m *Mesh) NodeAddress(ctx context.Context, in Ingress, p IngressPort) (stri
 	if len(in.Addresses) > 0 || p.NodePort == 0 {
 		return "", nil
 	}
-	nodes, err := m.core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	nodes, err := k8s.Recall(m.reads, "Node", "", func() (*corev1.NodeList, error) {
+		return m.core.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	})
 	if apierrors.IsForbidden(err) {
 		return "", nil
 	}

@@ -14,8 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
+
+	"grpcmesh/internal/k8s"
 )
 
 // routerPod is a pod of an ingress gateway.
@@ -105,7 +108,7 @@ func TestIngressesAsleep(t *testing.T) {
 		{"awake", []runtime.Object{svc, app, &pod}, "istio-system/istio-ingressgateway", "istio-system/istio-ingressgateway"},
 		{"an app's load balancer", []runtime.Object{app}, "", ""},
 	} {
-		m := &Mesh{core: fake.NewClientset(tc.objects...)}
+		m := over(fake.NewClientset(tc.objects...))
 		names := func(ingresses []Ingress, err error) string {
 			if err != nil {
 				t.Fatal(err)
@@ -160,7 +163,7 @@ func TestNodeAddress(t *testing.T) {
 	}
 	a := node("a", "InternalIP=10.0.0.1")
 	core := fake.NewClientset(&a)
-	m, port := &Mesh{core: core}, IngressPort{Port: 8000, NodePort: 30080}
+	m, port := over(core), IngressPort{Port: 8000, NodePort: 30080}
 	ask := func(in Ingress, p IngressPort) string {
 		t.Helper()
 		got, err := m.NodeAddress(t.Context(), in, p)
@@ -223,4 +226,9 @@ func TestMayBeGateway(t *testing.T) {
 	if isRouter(sidecar) {
 		t.Error("a sidecar is taken for a router")
 	}
+}
+
+// over is a mesh of the objects that the core API has.
+func over(core kubernetes.Interface) *Mesh {
+	return &Mesh{core: core, reads: &k8s.Cluster{Core: core}}
 }

@@ -45,11 +45,13 @@ func (i Injector) matches(namespace, pod map[string]string) bool {
 // Injectors lists the live injector webhooks. An empty list means that the
 // cluster has no mesh that injects.
 func (m *Mesh) Injectors(ctx context.Context) ([]Injector, error) {
-	list, err := m.core.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("listing MutatingWebhookConfigurations: %w", err)
-	}
-	return injectors(list.Items)
+	return k8s.Recall(m.reads, "Injector", "", func() ([]Injector, error) {
+		list, err := m.core.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("listing MutatingWebhookConfigurations: %w", err)
+		}
+		return injectors(list.Items)
+	})
 }
 
 func injectors(configs []admissionv1.MutatingWebhookConfiguration) ([]Injector, error) {

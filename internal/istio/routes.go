@@ -10,6 +10,10 @@ import (
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
 )
 
 // Routes are the Gateways and VirtualServices of a cluster, grpcmesh's probe
@@ -23,6 +27,10 @@ type Routes struct {
 // Routes reads the routing of the whole cluster: a Gateway may be used from any
 // namespace.
 func (m *Mesh) Routes(ctx context.Context) (Routes, error) {
+	return k8s.Recall(m.reads, "Routes", "", func() (Routes, error) { return m.routes(ctx) })
+}
+
+func (m *Mesh) routes(ctx context.Context) (Routes, error) {
 	api := m.client.NetworkingV1alpha3()
 	gws, err := api.Gateways(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -41,6 +49,47 @@ func (m *Mesh) Routes(ctx context.Context) (Routes, error) {
 		}
 	}
 	return r, nil
+}
+
+// recall is the state of an object as the run has listed it.
+func (m *Mesh) recall(ctx context.Context, id manifest.ID) (*plan.State, error) {
+	if id.Kind == "DestinationRule" {
+		return m.recallRule(ctx, id)
+	}
+	routes, err := m.Routes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	by, err := k8s.Recall(m.reads, "Routes", "by ID", func() (map[manifest.ID]metav1.Object, error) {
+		by := map[manifest.ID]metav1.Object{}
+		for _, gw := range routes.Gateways {
+			by[idOf("Gateway", gw)] = gw
+		}
+		for _, vs := range routes.VirtualServices {
+			by[idOf("VirtualService", vs)] = vs
+		}
+		return by, nil
+	})
+	if by[id] == nil || err != nil {
+		return nil, err
+	}
+	return k8s.StateOf(by[id], nil)
+}
+
+// Around are the routes as far as they can matter to a host: all Gateways, and
+// of the VirtualServices those with a host that meets it, and the delegates.
+// Calls, and names, of no other host are theirs.
+func (r Routes) Around(host string) Routes {
+	var near []*clientnet.VirtualService
+	for _, vs := range r.VirtualServices {
+		if len(vs.Spec.Hosts) == 0 || slices.ContainsFunc(vs.Spec.Hosts, func(h string) bool {
+			return manifest.Covers(h, host) || manifest.Covers(host, h)
+		}) {
+			near = append(near, vs)
+		}
+	}
+	r.VirtualServices = near
+	return r
 }
 
 // Listener is a Gateway's server on one port of an ingress gateway.

@@ -27,13 +27,42 @@ func (m *Mesh) OtherRule(ctx context.Context, client Client, e manifest.Exposure
 	namespaces := []string{client.Namespace, e.Namespace, mesh.RootNamespace}
 	slices.Sort(namespaces)
 	for _, namespace := range slices.Compact(namespaces) {
-		list, err := m.client.NetworkingV1alpha3().DestinationRules(namespace).List(ctx, metav1.ListOptions{})
+		rules, err := m.rules(ctx, namespace)
 		if err != nil {
 			return nil, "", fmt.Errorf("listing DestinationRules in namespace %s: %w", namespace, err)
 		}
-		all = append(all, list.Items...)
+		all = append(all, rules...)
 	}
 	return otherRule(all, mesh, client, e)
+}
+
+// rules lists the DestinationRules of a namespace.
+func (m *Mesh) rules(ctx context.Context, namespace string) ([]*clientnet.DestinationRule, error) {
+	return k8s.Recall(m.reads, "DestinationRule", namespace, func() ([]*clientnet.DestinationRule, error) {
+		list, err := m.client.NetworkingV1alpha3().DestinationRules(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return list.Items, nil
+	})
+}
+
+// recallRule is the state of a DestinationRule as the run has listed those of
+// all namespaces; who may not do that reads it alone.
+func (m *Mesh) recallRule(ctx context.Context, id manifest.ID) (*plan.State, error) {
+	all, err := m.rules(ctx, metav1.NamespaceAll)
+	if apierrors.IsForbidden(err) {
+		return k8s.StateOf(m.client.NetworkingV1alpha3().DestinationRules(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, dr := range all {
+		if dr.Namespace == id.Namespace && dr.Name == id.Name {
+			return k8s.StateOf(dr, nil)
+		}
+	}
+	return nil, nil //nolint:nilnil // absent is an answer here, not an error
 }
 
 func otherRule(all []*clientnet.DestinationRule, mesh meshConfig, client Client, e manifest.Exposure) (*networking.DestinationRule, string, error) {

@@ -56,9 +56,9 @@ func StateOf(obj metav1.Object, err error) (*plan.State, error) {
 func (c *Cluster) Get(ctx context.Context, id manifest.ID) (*plan.State, error) {
 	switch id.Kind {
 	case "Namespace":
-		return StateOf(c.Core.CoreV1().Namespaces().Get(ctx, id.Name, metav1.GetOptions{}))
+		return StateOf(c.ReadNamespace(ctx, id.Name))
 	case "Service":
-		return StateOf(c.Core.CoreV1().Services(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
+		return StateOf(c.service(ctx, id.Namespace, id.Name))
 	case "Deployment":
 		return StateOf(c.Core.AppsV1().Deployments(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
 	case "StatefulSet":
@@ -127,30 +127,48 @@ func (c *Cluster) Delete(ctx context.Context, id manifest.ID, opts metav1.Delete
 	return c.Core.CoreV1().Services(id.Namespace).Delete(ctx, id.Name, opts)
 }
 
-// Propose reads what is live, asks the server for a dry run of each object,
-// and gives the steps that a plan is built from. It writes nothing.
+// Propose reads what is live, asks the server for a dry run of each object that
+// is not settled, and gives the steps that a plan is built from. It writes
+// nothing.
 func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.Step, error) {
-	steps := make([]plan.Step, 0, len(objs))
-	for _, obj := range objs {
-		live, err := by[obj.Kind].Get(ctx, obj.ID)
+	steps, errs := ProposeAll(ctx, by, objs)
+	for _, err := range errs {
 		if err != nil {
-			return nil, readError(obj.ID, err)
+			return nil, err
 		}
-		opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager, DryRun: []string{metav1.DryRunAll}}
-		// What someone else made is never written to; forcing its dry run only
-		// shows in what it differs, instead of whose each field is.
-		opts.Force = live != nil && !manifest.OnlyLabelled(obj.Kind) && !manifest.Owned(live.Labels)
-		dry, err := by[obj.Kind].Apply(ctx, obj, "", opts)
-		if opts.Force && apierrors.IsInvalid(err) {
-			return nil, &plan.ConflictError{Code: finding.NotOurs, ID: obj.ID, Hint: plan.WayPast(obj.ID),
-				Reason: "it exists and was not made by grpcmesh, and can't be made as wanted: " + err.Error()}
-		}
-		if err != nil {
-			return nil, applyError(obj.ID, err, "would refuse")
-		}
-		steps = append(steps, plan.Step{Want: obj, Live: live, Dry: dry})
 	}
 	return steps, nil
+}
+
+// ProposeAll is Propose with many under way at a time: of each object there is
+// a step, or an error.
+func ProposeAll(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.Step, []error) {
+	steps, errs := make([]plan.Step, len(objs)), make([]error, len(objs))
+	AtOnce(len(objs), func(i int) { steps[i], errs[i] = propose(ctx, by, objs[i]) }, nil)
+	return steps, errs
+}
+
+func propose(ctx context.Context, by Appliers, obj manifest.Object) (plan.Step, error) {
+	live, err := by[obj.Kind].Get(ctx, obj.ID)
+	if err != nil {
+		return plan.Step{}, readError(obj.ID, err)
+	}
+	if live != nil && plan.Settled(obj, *live) {
+		return plan.Step{Want: obj, Live: live, Dry: live}, nil
+	}
+	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager, DryRun: []string{metav1.DryRunAll}}
+	// What someone else made is never written to; forcing its dry run only
+	// shows in what it differs, instead of whose each field is.
+	opts.Force = live != nil && !manifest.OnlyLabelled(obj.Kind) && !manifest.Owned(live.Labels)
+	dry, err := by[obj.Kind].Apply(ctx, obj, "", opts)
+	if opts.Force && apierrors.IsInvalid(err) {
+		return plan.Step{}, &plan.ConflictError{Code: finding.NotOurs, ID: obj.ID, Hint: plan.WayPast(obj.ID),
+			Reason: "it exists and was not made by grpcmesh, and can't be made as wanted: " + err.Error()}
+	}
+	if err != nil {
+		return plan.Step{}, applyError(obj.ID, err, "would refuse")
+	}
+	return plan.Step{Want: obj, Live: live, Dry: dry}, nil
 }
 
 // unborn is a resourceVersion that no object has. A server-side apply that
@@ -164,28 +182,35 @@ const unborn = "1"
 // stale *plan.ConflictError. done is told each change after it was written. A plan cut
 // short is completed by running the same command again.
 func Carry(ctx context.Context, by Appliers, p plan.Plan, done func(plan.Change)) error {
-	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager}
 	for _, c := range p.Changes {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if c.Action == plan.Create || c.Action == plan.Update {
-			version := c.ResourceVersion
-			if c.Action == plan.Create {
-				version = unborn
-			}
-			if _, err := by[c.ID.Kind].Apply(ctx, c.Object, version, opts); err != nil {
-				return applyError(c.ID, err, "refused")
-			}
-		}
-		if c.Action == plan.Delete {
-			uid := types.UID(c.UID)
-			opts := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &c.ResourceVersion}}
-			if err := by[c.ID.Kind].Delete(ctx, c.ID, opts); err != nil && !apierrors.IsNotFound(err) {
-				return applyError(c.ID, err, "refused to delete")
-			}
+		if err := carry(ctx, by, c); err != nil {
+			return err
 		}
 		done(c)
+	}
+	return nil
+}
+
+// carry makes one change, where it is one to make.
+func carry(ctx context.Context, by Appliers, c plan.Change) error {
+	if c.Action == plan.Create || c.Action == plan.Update {
+		version := c.ResourceVersion
+		if c.Action == plan.Create {
+			version = unborn
+		}
+		if _, err := by[c.ID.Kind].Apply(ctx, c.Object, version, metav1.ApplyOptions{FieldManager: manifest.FieldManager}); err != nil {
+			return applyError(c.ID, err, "refused")
+		}
+	}
+	if c.Action == plan.Delete {
+		uid := types.UID(c.UID)
+		opts := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &c.ResourceVersion}}
+		if err := by[c.ID.Kind].Delete(ctx, c.ID, opts); err != nil && !apierrors.IsNotFound(err) {
+			return applyError(c.ID, err, "refused to delete")
+		}
 	}
 	return nil
 }

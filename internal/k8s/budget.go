@@ -13,11 +13,13 @@ import (
 
 // Budgets lists the PodDisruptionBudgets of a namespace.
 func (c *Cluster) Budgets(ctx context.Context, namespace string) ([]policyv1.PodDisruptionBudget, error) {
-	list, err := c.Core.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("listing PodDisruptionBudgets in namespace %s: %w", namespace, err)
-	}
-	return list.Items, nil
+	return Recall(c, "PodDisruptionBudget", namespace, func() ([]policyv1.PodDisruptionBudget, error) {
+		list, err := c.Core.PolicyV1().PodDisruptionBudgets(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("listing PodDisruptionBudgets in namespace %s: %w", namespace, err)
+		}
+		return list.Items, nil
+	})
 }
 
 // takes is how many of its pods a restart may take away at once.

@@ -42,7 +42,8 @@ type Cluster struct {
 	Config    *rest.Config
 	Namespace string // the one given, else the context's, else "default"
 
-	clock *clock
+	clock  *clock
+	memory *memory // what a run has listed already; nil: nothing is kept
 }
 
 // NoConfigError says that there is no cluster to talk to: no kubeconfig, or

@@ -77,13 +77,17 @@ func slicePort(ports []discoveryv1.EndpointPort, name string) int {
 // Selecting lists the Services of a namespace whose selector takes pods with
 // these labels, by name.
 func (c *Cluster) Selecting(ctx context.Context, namespace string, podLabels map[string]string) ([]corev1.Service, error) {
-	list, err := c.Core.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+	p, err := c.servicePool(ctx, namespace)
 	if err != nil {
-		return nil, fmt.Errorf("listing Services in namespace %s: %w", namespace, err)
+		return nil, err
 	}
-	return slices.DeleteFunc(list.Items, func(s corev1.Service) bool {
-		return len(s.Spec.Selector) == 0 || !labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(podLabels))
-	}), nil
+	var found []corev1.Service
+	for _, s := range p.marked(namespace, podLabels) {
+		if labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(podLabels)) {
+			found = append(found, *s)
+		}
+	}
+	return found, nil
 }
 
 // GRPCPort says whether Istio takes a Service's port for gRPC or HTTP/2, by

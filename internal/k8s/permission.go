@@ -65,7 +65,51 @@ func (e *DeniedError) Error() string {
 
 // Missing asks the API server which of the permissions this user lacks, in
 // their order. Nothing is tried.
+//
+// A run over many namespaces asks for all of them at once first.
 func (c *Cluster) Missing(ctx context.Context, needed []Permission) ([]Permission, error) {
+	if c.memory == nil {
+		return c.missing(ctx, needed)
+	}
+	known := c.memory.may
+	var wider, open []Permission
+	c.memory.asking.Lock() // one at a time: what the first asks for, the others need too
+	defer c.memory.asking.Unlock()
+	for _, p := range needed {
+		all := Permission{Verb: p.Verb, Group: p.Group, Resource: p.Resource}
+		if _, asked := known[all]; !asked && all != p && c.memory.reach == Everywhere {
+			wider = append(wider, all)
+			known[all] = false
+		}
+	}
+	denied, err := c.missing(ctx, wider)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range wider {
+		known[p] = !slices.Contains(denied, p)
+	}
+	for _, p := range needed {
+		if _, asked := known[p]; !asked && !known[Permission{Verb: p.Verb, Group: p.Group, Resource: p.Resource}] {
+			open = append(open, p)
+		}
+	}
+	if denied, err = c.missing(ctx, open); err != nil {
+		return nil, err
+	}
+	for _, p := range open {
+		known[p] = !slices.Contains(denied, p)
+	}
+	var missing []Permission
+	for _, p := range needed {
+		if !known[p] && !known[Permission{Verb: p.Verb, Group: p.Group, Resource: p.Resource}] {
+			missing = append(missing, p)
+		}
+	}
+	return missing, nil
+}
+
+func (c *Cluster) missing(ctx context.Context, needed []Permission) ([]Permission, error) {
 	denied := make([]bool, len(needed))
 	errs := make([]error, len(needed))
 	gate := make(chan struct{}, 16)

@@ -18,7 +18,7 @@ import (
 // One that has the labels only, and is another's or nobody's, is not among them.
 func (c *Cluster) Pods(ctx context.Context, w Workload) ([]corev1.Pod, error) {
 	pods, err := c.selected(ctx, w)
-	if err != nil {
+	if err != nil || len(pods) == 0 {
 		return nil, err
 	}
 	owners, err := c.owners(ctx, w)
@@ -39,14 +39,14 @@ func (c *Cluster) owners(ctx context.Context, w Workload) ([]types.UID, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: its selector: %w", w, err)
 	}
-	sets, err := c.Core.AppsV1().ReplicaSets(w.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	sets, err := c.replicaSets(ctx, w.Namespace, selector)
 	if err != nil {
-		return nil, fmt.Errorf("listing ReplicaSets in namespace %s: %w", w.Namespace, err)
+		return nil, err
 	}
 	var owners []types.UID
-	for i := range sets.Items {
-		if metav1.IsControlledBy(&sets.Items[i], &metav1.ObjectMeta{UID: w.UID}) {
-			owners = append(owners, sets.Items[i].UID)
+	for i := range sets {
+		if metav1.IsControlledBy(&sets[i], &metav1.ObjectMeta{UID: w.UID}) {
+			owners = append(owners, sets[i].UID)
 		}
 	}
 	return owners, nil
@@ -66,11 +66,11 @@ func (c *Cluster) selected(ctx context.Context, w Workload) ([]corev1.Pod, error
 }
 
 func (c *Cluster) podsBy(ctx context.Context, namespace string, selector labels.Selector) ([]corev1.Pod, error) {
-	list, err := c.Core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	pods, err := c.PodsBy(ctx, namespace, selector)
 	if err != nil {
-		return nil, fmt.Errorf("listing pods in namespace %s: %w", namespace, err)
+		return nil, err
 	}
-	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
+	pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool {
 		return p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
 	})
 	slices.SortFunc(pods, func(a, b corev1.Pod) int {
@@ -83,33 +83,40 @@ func (c *Cluster) podsBy(ctx context.Context, namespace string, selector labels.
 }
 
 // Strangers names what a Service with the selector leads to, or will, beside
-// the workload's own pods: others of the namespace's workloads, by the labels of
-// their template or of a pod that they still have, and pods of no workload.
-func (c *Cluster) Strangers(ctx context.Context, w Workload, others []Workload, selector map[string]string) ([]string, error) {
+// the workload's own pods: others of the namespace's workloads (all may name the
+// workload itself), by the labels of their template or of a pod that they still
+// have, and pods of no workload.
+func (c *Cluster) Strangers(ctx context.Context, w Workload, all []Workload, selector map[string]string) ([]string, error) {
 	pods, err := c.podsBy(ctx, w.Namespace, labels.SelectorFromSet(selector))
 	if err != nil {
 		return nil, err
 	}
-	owners, err := c.owners(ctx, w)
-	if err != nil {
-		return nil, err
+	var owners []types.UID
+	if len(pods) > 0 {
+		if owners, err = c.owners(ctx, w); err != nil {
+			return nil, err
+		}
 	}
-	return strangers(slices.DeleteFunc(pods, func(p corev1.Pod) bool { return controlled(&p, owners) }), others, selector)
+	return strangers(slices.DeleteFunc(pods, func(p corev1.Pod) bool { return controlled(&p, owners) }), w.UID, all, selector)
 }
 
 // strangers names who else has pods that the selector takes, or will have, and
 // whose the pods are.
-func strangers(pods []corev1.Pod, others []Workload, selector map[string]string) ([]string, error) {
+func strangers(pods []corev1.Pod, own types.UID, all []Workload, selector map[string]string) ([]string, error) {
 	var names []string
 	takes := labels.SelectorFromSet(selector)
-	for _, o := range others {
-		if takes.Matches(labels.Set(o.Template.Labels)) {
+	for i := range all {
+		if o := &all[i]; o.UID != own && takes.Matches(labels.Set(o.Template.Labels)) {
 			names = append(names, o.String())
 		}
 	}
 	for i := range pods {
 		owner := "Pod/" + pods[i].Name
-		for _, o := range others {
+		for j := range all {
+			o := &all[j]
+			if o.UID == own {
+				continue
+			}
 			s, err := metav1.LabelSelectorAsSelector(o.Selector)
 			if err != nil {
 				return nil, fmt.Errorf("%s: its selector: %w", o, err)
@@ -128,7 +135,7 @@ func strangers(pods []corev1.Pod, others []Workload, selector map[string]string)
 // an older revision still runs in the middle of a rollout are left out.
 func (c *Cluster) NewestPods(ctx context.Context, w Workload) ([]corev1.Pod, error) {
 	pods, err := c.selected(ctx, w)
-	if err != nil {
+	if err != nil || len(pods) == 0 {
 		return nil, err
 	}
 	label, value, err := c.newestRevision(ctx, w)
@@ -145,15 +152,14 @@ func (c *Cluster) newestRevision(ctx context.Context, w Workload) (label, value 
 	if err != nil {
 		return "", "", fmt.Errorf("%s: its selector: %w", w, err)
 	}
-	opts := metav1.ListOptions{LabelSelector: selector.String()}
 	newest := int64(-1)
 	if w.Kind == "Deployment" {
-		sets, err := c.Core.AppsV1().ReplicaSets(w.Namespace).List(ctx, opts)
+		sets, err := c.replicaSets(ctx, w.Namespace, selector)
 		if err != nil {
-			return "", "", fmt.Errorf("listing ReplicaSets in namespace %s: %w", w.Namespace, err)
+			return "", "", err
 		}
-		for i := range sets.Items {
-			rs := &sets.Items[i]
+		for i := range sets {
+			rs := &sets[i]
 			n, err := strconv.ParseInt(rs.Annotations["deployment.kubernetes.io/revision"], 10, 64)
 			if err == nil && n > newest && metav1.IsControlledBy(rs, &metav1.ObjectMeta{UID: w.UID}) {
 				newest, value = n, rs.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
@@ -161,12 +167,12 @@ func (c *Cluster) newestRevision(ctx context.Context, w Workload) (label, value 
 		}
 		return appsv1.DefaultDeploymentUniqueLabelKey, value, nil
 	}
-	revisions, err := c.Core.AppsV1().ControllerRevisions(w.Namespace).List(ctx, opts)
+	revisions, err := c.controllerRevisions(ctx, w.Namespace, selector)
 	if err != nil {
-		return "", "", fmt.Errorf("listing ControllerRevisions in namespace %s: %w", w.Namespace, err)
+		return "", "", err
 	}
-	for i := range revisions.Items {
-		r := &revisions.Items[i]
+	for i := range revisions {
+		r := &revisions[i]
 		if r.Revision > newest && metav1.IsControlledBy(r, &metav1.ObjectMeta{UID: w.UID}) {
 			newest, value = r.Revision, r.Name // a StatefulSet's pods carry the revision's name,
 			if w.Kind == "DaemonSet" {         // a DaemonSet's its hash

@@ -55,8 +55,14 @@ func (c *Cluster) Restart(ctx context.Context, w Workload, now time.Time) error 
 }
 
 // Observed reads the workload anew, until its controller has taken notice of
-// its newest template: only then are there pods, or a revision, to judge.
+// its newest template: only then are there pods, or a revision, to judge. A run
+// that has listed it and found it so looks no further.
 func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
+	if c.memory != nil {
+		if now, err := c.remembered(ctx, w); err != nil || now.observed {
+			return now, err
+		}
+	}
 	latest := w
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
 		now, _, err := c.read(ctx, w)
@@ -70,6 +76,20 @@ func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
 	return latest, err
 }
 
+// RolledOut says whether the workload was rolled out, as far as the run
+// remembers; who remembers nothing can't say.
+func (c *Cluster) RolledOut(ctx context.Context, w Workload) (bool, error) {
+	if c.memory == nil {
+		return false, nil
+	}
+	now, err := c.remembered(ctx, w)
+	if err != nil {
+		return false, err
+	}
+	res, err := compute(w.Kind, now.from)
+	return err == nil && res.Status == status.CurrentStatus && now.observed, err
+}
+
 // WaitRolledOut returns when every pod of the workload is of its newest
 // revision and ready. progress is told each new state in words, and what holds
 // the pods up as soon as it is seen. Where the context's deadline passes first,
@@ -77,6 +97,7 @@ func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
 // with the reason that the pods give. A user who may read the workload but not
 // watch it has it read time and again instead.
 func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, progress func(string)) error {
+	c = c.Live()
 	var telling sync.Mutex
 	tell := func(words string) {
 		telling.Lock()

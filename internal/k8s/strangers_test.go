@@ -41,7 +41,7 @@ func TestStrangers(t *testing.T) {
 		{"a pod of nobody, with another's labels", []Workload{cart}, back, []corev1.Pod{bare}, []string{"Pod/bare", "StatefulSet/cart"}},
 		{"a canary with the same label and one more", []Workload{canary}, own, nil, []string{"Deployment/server-canary"}},
 	} {
-		got, err := strangers(tc.pods, tc.others, tc.selector)
+		got, err := strangers(tc.pods, "own", tc.others, tc.selector)
 		if err != nil {
 			t.Fatal(err)
 		}

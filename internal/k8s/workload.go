@@ -28,14 +28,15 @@ type Workload struct {
 	ResourceVersion       string
 	Selector              *metav1.LabelSelector
 	Template              corev1.PodTemplateSpec
-	Replicas              int32 // wanted; 1 for a DaemonSet, whose nodes decide
-	Paused                bool  // a paused Deployment rolls nothing out
-	OnDelete              bool  // the controller replaces no pod by itself
-	Partition             int32 // of a StatefulSet: its first so many pods keep the older revision
-	firstOrdinal          int32 // of a StatefulSet's pods
-	Recreate              bool  // every pod stops before a new one starts
-	MaxUnavailable        int32 // pods that a rollout may take away at once, rounded as its controller does
-	observed              bool  // the controller has seen the newest template
+	Replicas              int32          // wanted; 1 for a DaemonSet, whose nodes decide
+	Paused                bool           // a paused Deployment rolls nothing out
+	OnDelete              bool           // the controller replaces no pod by itself
+	Partition             int32          // of a StatefulSet: its first so many pods keep the older revision
+	firstOrdinal          int32          // of a StatefulSet's pods
+	Recreate              bool           // every pod stops before a new one starts
+	MaxUnavailable        int32          // pods that a rollout may take away at once, rounded as its controller does
+	observed              bool           // the controller has seen the newest template
+	from                  runtime.Object // what it was made of
 }
 
 // String is "Kind/name".
@@ -50,19 +51,39 @@ func (w Workload) PodLabels() map[string]string {
 }
 
 // Workloads lists what a namespace runs of the three kinds, by kind and name.
+// Whoever asks for them must not change them.
 func (c *Cluster) Workloads(ctx context.Context, namespace string) ([]Workload, error) {
+	return Recall(c, "Workload", namespace, func() ([]Workload, error) {
+		if c.memory != nil && c.memory.reach == Everywhere {
+			all, err := Recall(c, "Workload", "everywhere", func() (map[string][]Workload, error) {
+				all, err := c.workloadsOf(ctx, metav1.NamespaceAll)
+				by := map[string][]Workload{}
+				for i := range all {
+					by[all[i].Namespace] = append(by[all[i].Namespace], all[i])
+				}
+				return by, err
+			})
+			if !apierrors.IsForbidden(err) {
+				return all[namespace], err
+			}
+		}
+		return c.workloadsOf(ctx, namespace)
+	})
+}
+
+func (c *Cluster) workloadsOf(ctx context.Context, namespace string) ([]Workload, error) {
 	apps := c.Core.AppsV1()
 	deployments, err := apps.Deployments(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("listing Deployments in namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("listing Deployments in %s: %w", where(namespace), err)
 	}
 	sets, err := apps.StatefulSets(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("listing StatefulSets in namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("listing StatefulSets in %s: %w", where(namespace), err)
 	}
 	daemons, err := apps.DaemonSets(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("listing DaemonSets in namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("listing DaemonSets in %s: %w", where(namespace), err)
 	}
 	var all []Workload
 	for i := range deployments.Items {
@@ -138,6 +159,7 @@ func (c *Cluster) read(ctx context.Context, w Workload) (now Workload, obj runti
 
 func fromDeployment(d *appsv1.Deployment) Workload {
 	w := workload("Deployment", d, d.Spec.Selector, d.Spec.Template, d.Spec.Replicas)
+	w.from = d
 	w.Paused = d.Spec.Paused
 	w.Recreate = d.Spec.Strategy.Type == appsv1.RecreateDeploymentStrategyType
 	if r := d.Spec.Strategy.RollingUpdate; r != nil {
@@ -152,6 +174,7 @@ func fromDeployment(d *appsv1.Deployment) Workload {
 
 func fromStatefulSet(s *appsv1.StatefulSet) Workload {
 	w := workload("StatefulSet", s, s.Spec.Selector, s.Spec.Template, s.Spec.Replicas)
+	w.from = s
 	w.OnDelete = s.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
 	if r := s.Spec.UpdateStrategy.RollingUpdate; r != nil && r.Partition != nil && !w.OnDelete {
 		w.Partition = *r.Partition
@@ -173,6 +196,7 @@ func fromStatefulSet(s *appsv1.StatefulSet) Workload {
 
 func fromDaemonSet(d *appsv1.DaemonSet) Workload {
 	w := workload("DaemonSet", d, d.Spec.Selector, d.Spec.Template, nil)
+	w.from = d
 	w.OnDelete = d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType
 	w.Replicas = d.Status.DesiredNumberScheduled
 	if r := d.Spec.UpdateStrategy.RollingUpdate; r != nil && w.Replicas > 0 {
@@ -219,9 +243,9 @@ func Choose(all []Workload, namespace, arg string) (Workload, error) {
 		}
 	}
 	var found []Workload
-	for _, w := range all {
-		if (name == "" || w.Name == name) && (kind == "" || w.Kind == kind) {
-			found = append(found, w)
+	for i := range all {
+		if w := &all[i]; (name == "" || w.Name == name) && (kind == "" || w.Kind == kind) {
+			found = append(found, *w)
 		}
 	}
 	if len(found) == 1 {
