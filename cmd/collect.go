@@ -12,6 +12,7 @@ import (
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/probe"
+	"grpcmesh/internal/report"
 )
 
 const (
@@ -31,6 +32,9 @@ type run struct {
 	proof string
 	left  bool // the probe route may not be gone
 	line  *progress
+
+	after  []check.Endpoint // at the end of the check, where a load followed
+	loaded *report.Load
 }
 
 func (r *run) close() {
@@ -66,7 +70,7 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &check.Evidence{Rung: rung, Layer4: r.t.layer4, Alpha: r.o.alpha, Limit: r.o.requests,
+	e := &check.Evidence{Rung: rung, Layer4: r.t.layer4, Alpha: r.o.alpha, Limit: r.o.limit(),
 		ByDesign: r.t.sticky, Prefers: r.t.prefers(ctx, before), Undefined: r.t.undefined(), Nowhere: r.t.empty, Where: r.t.where(r.o.addr), Expected: before, TLS: secured(r.conn)}
 	r.line = newProgress(r.o, before)
 	writes := "nothing is written"
@@ -82,6 +86,9 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	}
 	if err == nil && e.Rung == check.RungSidecars {
 		r.o.say("by         the request counters of the pods' sidecars (%s); %s", why, writes)
+		if r.o.load.asked {
+			r.loaded = &report.Load{NotMade: "only a probe route tells which pod answered a call, and pods are told apart by counters (" + why + ")"}
+		}
 		err = r.bySidecars(ctx, e)
 		if rung == check.RungRoute {
 			e.WitnessWhy = refuted
@@ -93,9 +100,11 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	e.Control = r.control(ctx, e)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
-	after, err := r.t.endpoints(end)
-	if err != nil {
-		return nil, err
+	after := r.after
+	if after == nil {
+		if after, err = r.t.endpoints(end); err != nil {
+			return nil, err
+		}
 	}
 	noted := e.Changed
 	e.Expected, e.Changed = compare(before, after)
@@ -161,7 +170,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	r.nonce, r.proof = probe.NewNonce(), probe.NewNonce()
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
 	spec := istio.ProbeSpec{Under: r.t.entry, On: r.t.gw, Host: r.t.gw.Pattern(r.t.vs, r.o.authorityHost()),
-		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(r.proof), TTL: r.o.timeout + probeGrace}
+		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(r.proof), TTL: r.o.timeout + r.o.loadTakes() + probeGrace}
 	remove := lend(ctx, r.o.IO, r.t.mesh, spec.Route(), r.o.say)
 	defer func() { r.left = !remove() }()
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {
@@ -194,6 +203,11 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	}
 	r.line.done()
 	r.witness(ctx, e)
+	if r.o.load.asked && ctx.Err() == nil {
+		if err := r.makeLoad(ctx, e); err != nil {
+			return err
+		}
+	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil // what was seen until then is judged
 	}

@@ -53,7 +53,8 @@ type verifyOptions struct {
 	among string // of several, the namespace/name of this one
 	lines *lines // which several share
 
-	tls tlsFlags
+	tls  tlsFlags
+	load loadFlags
 
 	called            called
 	given, givenPlain []string // the flags that were given; and without those of TLS
@@ -92,6 +93,9 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
   grpcmesh verify -n test --all
   grpcmesh verify -f exposures.yaml
 
+  # And how it fares under load: 1,000 calls a second for a minute
+  grpcmesh verify --addr 203.0.113.10:8000 --rate 1000 --duration 1m
+
   # In a pipeline
   grpcmesh verify --addr 203.0.113.10:8000 --report junit=verify.xml --report markdown=verify.md`,
 		Args: cobra.NoArgs,
@@ -101,6 +105,7 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 			}
 			o.called, o.given, o.givenPlain = calledAs(c), givenFlags(c, "tls"), givenFlags(c, tlsNames()...)
 			o.tls.off = c.Flags().Changed("tls") && !o.tls.use
+			o.loadGiven(c)
 			if o.from != "" {
 				return o.again(c)
 			}
@@ -124,8 +129,9 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 	fs.StringVar(&o.controls, "control", controlAuto, "Make the same calls to the Service itself too, where layer 4 pins them to one pod: auto (where it can be reached), always or never.")
 	fs.Lookup("control").NoOptDefVal = controlAlways
 	fs.IntVar(&o.requests, "requests", 0, "Most calls to make for telling pods apart. 0: as many as the statistics need.")
+	o.load.add(fs)
 	fs.Float64Var(&o.alpha, "alpha", 0.001, "False-alarm rate of the verdict, above 0 and below 1.")
-	fs.DurationVar(&o.timeout, "timeout", time.Minute, "How long to take in all.")
+	fs.DurationVar(&o.timeout, "timeout", time.Minute, "How long to take in all, beside the load.")
 	fs.StringVarP(&o.output, "output", "o", "text", "Output format: "+anyFormat()+".")
 	fs.StringArrayVar(&o.reports, "report", nil, "Write the report into a file too, as `FORMAT=FILE`; may be given several times. The formats are those of --output.")
 	fs.StringVar(&o.samples, "samples", "", "Record what was found out into this `FILE`, a call a line.")
@@ -175,7 +181,7 @@ func (o *verifyOptions) validate() error {
 	if o.path != "" && !methodPath.MatchString(o.path) {
 		return invalid("--path", o.path, "is not /PKG.SERVICE/METHOD")
 	}
-	return nil
+	return o.validLoad()
 }
 
 func (o *verifyOptions) validAddr() error {
@@ -215,7 +221,7 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	if err := o.writable(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	ctx, cancel := context.WithTimeout(ctx, o.timeout+o.loadTakes())
 	defer cancel()
 	cluster, mesh, err := connect(o.flags)
 	var none *k8s.NoConfigError
@@ -254,7 +260,7 @@ func (o *verifyOptions) examine(ctx context.Context, cluster *k8s.Cluster, mesh 
 	if err != nil {
 		return nil, nil, err
 	}
-	doc.Identified = evidence.Rung
+	doc.Identified, doc.Load = evidence.Rung, r.loaded
 	return doc, evidence, nil
 }
 

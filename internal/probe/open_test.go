@@ -50,7 +50,7 @@ func TestFault42AnotherProtocolIsSpoken(t *testing.T) {
 	trust := &tls.Config{RootCAs: pool, ServerName: "app.example"}
 	http1 := &tls.Config{Certificates: []tls.Certificate{good}, NextProtos: []string{"http/1.1"}}
 	refuses(t, map[string]dialCase{
-		"plain to TLS":      {Target{Addr: tlsServer(t, h2(good))}, KindNeedsTLS, 0},
+		"plain to TLS":      {Target{Addr: tlsServer(t, speaksH2(good))}, KindNeedsTLS, 0},
 		"plain, an alert":   {Target{Addr: says(t, alert)}, KindNeedsTLS, 0},
 		"TLS to plain gRPC": {Target{Addr: serveGRPC(t, grpc.NewServer()), TLS: trust}, KindPlaintext, 0},
 		"TLS to HTTP/1":     {Target{Addr: says(t, "HTTP/1.1 400 Bad Request\r\n\r\n"), TLS: trust}, KindPlaintext, 0},
@@ -70,14 +70,14 @@ func TestFault43CertificatesFailClosed(t *testing.T) {
 	trust := func(own ...tls.Certificate) *tls.Config {
 		return &tls.Config{RootCAs: pool, ServerName: "app.example", Certificates: own}
 	}
-	any, strict, strict12 := h2(good), h2(good), h2(good)
+	any, strict, strict12 := speaksH2(good), speaksH2(good), speaksH2(good)
 	any.ClientAuth = tls.RequireAnyClientCert
 	strict.ClientAuth, strict.ClientCAs = tls.RequireAndVerifyClientCert, clients
 	strict12.ClientAuth, strict12.ClientCAs, strict12.MaxVersion = tls.RequireAndVerifyClientCert, clients, tls.VersionTLS12
 	refuses(t, map[string]dialCase{
-		"expired":              {Target{Addr: tlsServer(t, h2(old)), TLS: &tls.Config{RootCAs: oldPool, ServerName: "app.example"}}, KindExpired, 0},
-		"wrong name":           {Target{Addr: tlsServer(t, h2(good)), Authority: "other.example:443", TLS: &tls.Config{RootCAs: pool}}, KindWrongName, 0},
-		"unknown CA":           {Target{Addr: tlsServer(t, h2(good)), TLS: &tls.Config{ServerName: "app.example"}}, KindUnknownCA, 0},
+		"expired":              {Target{Addr: tlsServer(t, speaksH2(old)), TLS: &tls.Config{RootCAs: oldPool, ServerName: "app.example"}}, KindExpired, 0},
+		"wrong name":           {Target{Addr: tlsServer(t, speaksH2(good)), Authority: "other.example:443", TLS: &tls.Config{RootCAs: pool}}, KindWrongName, 0},
+		"unknown CA":           {Target{Addr: tlsServer(t, speaksH2(good)), TLS: &tls.Config{ServerName: "app.example"}}, KindUnknownCA, 0},
 		"client none":          {Target{Addr: tlsServer(t, any), TLS: trust()}, KindClientCert, 0},
 		"client none, checked": {Target{Addr: tlsServer(t, strict), TLS: trust()}, KindClientCert, 0},
 		"client unknown CA":    {Target{Addr: tlsServer(t, strict), TLS: trust(old)}, KindRejected, 0},
@@ -117,7 +117,7 @@ func TestFault43SkippingIsKnown(t *testing.T) {
 // Fault 44: TLS 1.1 is refused, whatever the caller's configuration allows.
 func TestFault44TLS11IsRefused(t *testing.T) {
 	good, pool := cert(t, "app.example", time.Now().Add(time.Hour))
-	only11 := h2(good)
+	only11 := speaksH2(good)
 	only11.MinVersion, only11.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	refuses(t, map[string]dialCase{
 		"TLS 1.1": {Target{Addr: tlsServer(t, only11), TLS: &tls.Config{RootCAs: pool, ServerName: "app.example", MinVersion: tls.VersionTLS10}}, KindTLSVersion, 0},
@@ -152,8 +152,8 @@ func refuses(t *testing.T, cases map[string]dialCase) {
 	}
 }
 
-// h2 is a TLS server's configuration for gRPC.
-func h2(c tls.Certificate) *tls.Config {
+// speaksH2 is a TLS server's configuration for gRPC.
+func speaksH2(c tls.Certificate) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{c}, NextProtos: []string{"h2"}}
 }
 

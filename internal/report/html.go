@@ -28,6 +28,8 @@ type section struct {
 	Bars     []bar
 	Control  []bar // where the same calls landed at the Service itself
 	Evidence []string
+	Load     [][]string // the first is its head
+	Curve    string
 }
 
 // htmlPage writes reports as one page that needs nothing beside itself.
@@ -53,7 +55,7 @@ func htmlPage(w io.Writer, d Document) error {
 }
 
 func sectionOf(v *Verify) section {
-	s := section{V: v, Verdict: string(v.Verdict), Sentence: v.sentence(), Evidence: v.evidence()}
+	s := section{V: v, Verdict: string(v.Verdict), Sentence: v.sentence(), Evidence: v.evidence(), Load: v.Load.table(), Curve: v.Load.curve()}
 	for _, c := range v.PerEndpoint {
 		s.Bars = append(s.Bars, barOf(c))
 	}

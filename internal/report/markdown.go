@@ -60,6 +60,7 @@ func markdownOne(b *strings.Builder, v *Verify) {
 		}
 		b.WriteString("\n")
 	}
+	v.Load.markdown(b)
 	for _, line := range v.evidence() {
 		fmt.Fprintf(b, "- %s\n", md(line))
 	}

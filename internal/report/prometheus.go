@@ -46,6 +46,12 @@ func newMetrics() *metrics {
 		{"endpoints_seen", "Ready endpoints that answered."},
 		{"endpoints_expected", "Ready endpoints."},
 		{"unidentified_calls", "Answers that no endpoint could be found for."},
+		{"load_calls", "Calls of the load, by gRPC status."},
+		{"load_failed_calls", "Calls of the load that no pod answered as it had before."},
+		{"load_seconds", "How long the load took."},
+		{"load_latency_seconds", "Quantiles of the load's latency; 1 is the longest."},
+		{"load_pod_calls", "Calls of the load that the pod answered, by gRPC status."},
+		{"load_pod_latency_seconds", "The same quantiles of the pod's answers."},
 	} {
 		m.byName[f.name] = gauge("grpcmesh_verify_"+f.name, f.help)
 		m.families = append(m.families, m.byName[f.name])
@@ -86,6 +92,13 @@ func (m *metrics) take(v *Verify) {
 	add("endpoints_seen", float64(v.Coverage.Seen))
 	add("endpoints_expected", float64(v.Coverage.Of))
 	add("unidentified_calls", float64(v.Unidentified))
+	m.load(v.Load, func(name string, n float64, pairs ...[2]string) {
+		var labels []*dto.LabelPair
+		for _, p := range pairs {
+			labels = append(labels, label(p[0], p[1]))
+		}
+		add(name, n, labels...)
+	})
 }
 
 func gauge(name, help string) *dto.MetricFamily {

@@ -25,6 +25,7 @@ type Verify struct {
 	Witness *Witness   `json:"witness,omitempty"`
 	Calls   int        `json:"calls"`           // for telling pods apart
 	Dials   int        `json:"dials"`           // connections that took
+	Load    *Load      `json:"load,omitempty"`  // if one was asked for
 	Error   string     `json:"error,omitempty"` // in a list of reports: why nothing could be judged
 }
 
@@ -75,6 +76,7 @@ func (v *Verify) Text(w io.Writer) error {
 	if b.Len() > 0 {
 		b.WriteString("\n")
 	}
+	v.Load.text(&b)
 	v.findings(&b)
 	if len(v.Findings) > 0 {
 		b.WriteString("\n")
@@ -129,7 +131,7 @@ func (v *Verify) evidence() []string {
 	if r.Unidentified > 0 {
 		line("unidentified: %s", count(r.Unidentified, "answer"))
 	}
-	return lines
+	return append(lines, v.Load.lines()...)
 }
 
 func (v *Verify) sentence() string {

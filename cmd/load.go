@@ -1,0 +1,157 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"google.golang.org/grpc/codes"
+
+	"grpcmesh/internal/check"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/probe"
+	"grpcmesh/internal/report"
+	"grpcmesh/internal/spread"
+)
+
+// loadFor is how long a load takes where nothing says so.
+const loadFor = 10 * time.Second
+
+// loadFlags ask for a load, once the check is done.
+type loadFlags struct {
+	asked       bool
+	duration    time.Duration
+	rate        float64
+	connections int
+	inFlight    int
+}
+
+func (l *loadFlags) add(fs *pflag.FlagSet) {
+	fs.DurationVar(&l.duration, "duration", 0, "Make a load too, for this long. With this or another flag of the load, --requests are its calls.")
+	fs.Float64Var(&l.rate, "rate", 0, "Load: calls a second, each timed from when it is due. 0: as fast as answers come.")
+	fs.IntVar(&l.connections, "connections", 1, "Load: how many connections to call on.")
+	fs.IntVar(&l.inFlight, "in-flight", 50, "Load: most calls at once, over all connections.")
+}
+
+// loadNames are the flags that ask for a load.
+func loadNames() []string { return []string{"duration", "rate", "connections", "in-flight"} }
+
+// loadGiven completes what the flags leave open. --requests bounds the load then,
+// and no longer the check.
+func (o *verifyOptions) loadGiven(c *cobra.Command) {
+	l := &o.load
+	l.asked = slices.ContainsFunc(loadNames(), c.Flags().Changed)
+	if l.asked && l.duration == 0 && o.requests == 0 && !c.Flags().Changed("duration") {
+		l.duration = loadFor
+	}
+}
+
+func (o *verifyOptions) validLoad() error {
+	l := o.load
+	if !l.asked {
+		return nil
+	}
+	invalid := func(field string, value any, reason string) error {
+		return &manifest.InvalidError{Field: field, Value: fmt.Sprint(value), Reason: reason}
+	}
+	switch {
+	case o.several():
+		return usageError{errors.New("a load (--duration, --rate, --connections, --in-flight) is for one service: leave out --all and --filename")}
+	case l.duration < 0 || l.duration == 0 && o.requests == 0:
+		return invalid("--duration", l.duration, "must be more than 0")
+	case l.rate < 0 || math.IsNaN(l.rate) || l.rate > 1e6:
+		return invalid("--rate", strconv.FormatFloat(l.rate, 'g', -1, 64), "must be from 0 to 1,000,000")
+	case l.connections < 1 || l.connections > 1000:
+		return invalid("--connections", l.connections, "must be from 1 to 1,000")
+	case l.inFlight < l.connections || l.inFlight > 100_000:
+		return invalid("--in-flight", l.inFlight, "must be from the number of --connections to 100,000")
+	case o.readOnly:
+		return invalid("--read-only", true, "leaves no way to tell which pod answered a call of a load: that takes a probe route")
+	case o.identify == check.RungSidecars:
+		return invalid("--identify", o.identify, "tells calls in sum only, and a load wants each: use --identify=route")
+	}
+	return nil
+}
+
+// loadTakes is how long the load will take, as far as the flags say; beyond, it
+// ends with --timeout.
+func (o *verifyOptions) loadTakes() time.Duration {
+	switch l := o.load; {
+	case !l.asked:
+		return 0
+	case l.rate > 0 && o.requests > 0:
+		all := time.Duration(min(float64(o.requests)/l.rate*float64(time.Second), math.MaxInt64/4))
+		if l.duration > 0 {
+			all = min(all, l.duration)
+		}
+		return all
+	default:
+		return l.duration
+	}
+}
+
+// limit is the most calls for telling pods apart.
+func (o *verifyOptions) limit() int {
+	if o.load.asked {
+		return 0
+	}
+	return o.requests
+}
+
+// makeLoad makes the load that was asked for, by the probe route that stands. The
+// verdict doesn't rest on it: what may have changed by now is noted before.
+func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
+	usual, ok := usualCode(e.Samples)
+	if !ok {
+		r.loaded = &report.Load{NotMade: "no pod had answered before it"}
+		return nil
+	}
+	var err error
+	if r.after, err = r.t.endpoints(ctx); err != nil {
+		return err
+	}
+	empty := r.t.empty
+	l := probe.Load{Call: probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof}, Connections: r.o.load.connections, InFlight: r.o.load.inFlight,
+		Requests: int64(r.o.requests), Duration: r.o.load.duration, Rate: r.o.load.rate}
+	r.o.say("load       %s", l)
+	tally, begun := spread.NewTally(), time.Now()
+	dials, _ := l.Run(ctx, r.o.dialTarget(0), func(one probe.Loaded) {
+		failed := !one.Answered || one.Backend == "" || one.Flags != "-" || one.Code != codes.OK && one.Code != usual
+		backend := one.Backend
+		if one.Flags != "-" { // Envoy's own words about that pod
+			backend = ""
+		}
+		tally.Add(one.At, one.Latency, backend, uint32(one.Code), failed)
+	})
+	r.loaded = &report.Load{Rate: l.Rate, Connections: l.Connections, InFlight: l.InFlight, Dials: dials}
+	pods := slices.Concat(r.after, e.Expected)
+	if late, err := r.t.endpoints(ctx); err == nil { // some may have come since
+		pods = append(pods, late...)
+	}
+	r.t.empty = empty
+	r.loaded.Fill(tally, time.Since(begun), pods)
+	return nil
+}
+
+// usualCode is the status that pods gave most before the load: of a method
+// that the app does not have, UNIMPLEMENTED.
+func usualCode(samples []probe.Sample) (most codes.Code, ok bool) {
+	seen := map[codes.Code]int{}
+	for _, s := range samples {
+		if s.Stamped && s.Stamp.Flags == "-" && !s.NoAnswer {
+			seen[s.Code]++
+		}
+	}
+	for code, n := range seen {
+		if n > seen[most] || n == seen[most] && code > most {
+			most = code
+		}
+	}
+	return most, len(seen) > 0
+}
