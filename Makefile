@@ -1,5 +1,6 @@
 # make demo   the whole way on a real mesh, on this machine
 # make test   everything: lint, unit tests, end-to-end tests on the lab
+# make bench-verify   the load engine beside ghz, fortio and h2load, into bench/verify.md
 # LAB_FLAGS   are handed to lab/up, for instance LAB_FLAGS=--gateway-replicas=2
 
 SHELL         := /bin/bash
@@ -7,11 +8,13 @@ CACHE         := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/grpcmesh
 LINT_VERSION  := v2.15.0
 LINT          := $(CACHE)/tools/golangci-lint-$(LINT_VERSION)/golangci-lint
 VULN_VERSION  := v1.6.0
+GHZ           := $(CACHE)/tools/ghz-v0.121.0
+FORTIO        := $(CACHE)/tools/fortio-v1.68.2
 UNIT          := ./cmd/... ./internal/... ./testdata/server/...
 NAMESPACE     := test
 SUDO          := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build install test test-unit test-lab test-e2e lint vuln demo chromium lab-up lab-down generate
+.PHONY: build install test test-unit test-lab test-e2e lint vuln demo chromium lab-up lab-down generate bench-verify
 
 build: ## the binary, in bin/
 	go build -trimpath -o bin/grpcmesh ./cmd/grpcmesh
@@ -40,7 +43,7 @@ chromium: ## which tests open the HTML report in
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium; }
 
 lint: $(LINT)
-	go vet $(UNIT) ./e2e/...
+	go vet $(UNIT) ./e2e/... ./bench/...
 	$(LINT) run $(UNIT) ./e2e/...
 	cd lab && $(LINT) run ./...
 
@@ -58,3 +61,15 @@ lab-down:
 
 demo: build lab-up
 	testdata/demo.sh $(NAMESPACE)
+
+# Some 12 minutes, on a machine that does nothing else.
+bench-verify: $(GHZ)/ghz $(FORTIO)/fortio
+	@command -v h2load taskset >/dev/null || { echo 'h2load and taskset are needed: apt-get install nghttp2-client util-linux' >&2; exit 1; }
+	go build -trimpath -o bin/bench-verify ./bench/verify
+	bin/bench-verify -ghz $(GHZ)/ghz -fortio $(FORTIO)/fortio -out bench/verify.md
+
+$(GHZ)/ghz:
+	GOBIN=$(@D) go install github.com/bojand/ghz/cmd/ghz@$(subst ghz-,,$(notdir $(GHZ)))
+
+$(FORTIO)/fortio:
+	GOBIN=$(@D) go install fortio.org/fortio@$(subst fortio-,,$(notdir $(FORTIO)))

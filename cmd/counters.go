@@ -170,8 +170,8 @@ func (r *run) stages(e *check.Evidence) []int {
 		many = max(few, spread.Needed(least, r.o.alpha/3), spread.StuckNeededShares(most, r.o.alpha/3))
 	}
 	bound := mostCounted
-	if r.o.requests > 0 {
-		bound = min(bound, r.o.requests)
+	if limit := r.o.limit(); limit > 0 {
+		bound = min(bound, limit)
 	}
 	return slices.Compact([]int{min(few, bound), min(many, bound)})
 }
