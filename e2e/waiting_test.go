@@ -10,12 +10,15 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"grpcmesh/internal/k8s"
 )
 
 // scale sets the number of the Deployment's pods.
@@ -188,5 +191,27 @@ func TestInterrupted(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// faults: 34
+//
+// More pods that are asked for during the wait are waited for as well.
+func TestScaledInTheWait(t *testing.T) {
+	t.Parallel()
+	place := newPlace(t)
+	place.deploy("app", "", 1)
+	var once sync.Once
+	p := newProxy(t, func(c *call) fault {
+		if c.watch {
+			once.Do(func() { place.scale(3) })
+		}
+		return nil
+	})
+	grpcmesh(t, p.kubeconfig, nil, place.waits()...).wants(t, 0, "live       20 calls")
+	for _, pod := range place.pods(t.Context(), "app") {
+		if !k8s.HasSidecar(pod.Spec) || !k8s.Ready(&pod) {
+			t.Errorf("pod %s is not ready with its sidecar", pod.Name)
+		}
 	}
 }

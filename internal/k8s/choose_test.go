@@ -71,6 +71,7 @@ func TestPodLabels(t *testing.T) {
 	}
 }
 
+// faults: 33
 func TestHasSidecar(t *testing.T) {
 	app, proxy := corev1.Container{Name: "server"}, corev1.Container{Name: "istio-proxy"}
 	for _, tc := range []struct {

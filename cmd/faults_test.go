@@ -1,0 +1,58 @@
+package cmd
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestFaultsAreTested: every fault that expose, unexpose and the report of verify
+// may meet has a test which says so by its number, in a comment "faults: 12, 13"
+// before a Go test or in a script. The rows of verify (41 to 54, 56) are read,
+// and not asked for.
+func TestFaultsAreTested(t *testing.T) {
+	t.Parallel()
+	mark := regexp.MustCompile(`(?m)^(?://|#) faults: ([0-9, ]+)$`) // anything else is prose
+	tests := map[int][]string{}
+	for _, dir := range []string{"../cmd", "../internal", "../e2e", "../testdata/e2e"} {
+		err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(file, "_test.go") && !strings.HasSuffix(file, ".txtar") {
+				return err
+			}
+			text, err := os.ReadFile(filepath.Clean(file))
+			if err != nil {
+				return err
+			}
+			for _, m := range mark.FindAllStringSubmatch(string(text), -1) {
+				for word := range strings.SplitSeq(m[1], ",") {
+					row, err := strconv.Atoi(strings.TrimSpace(word))
+					if err != nil || row < 1 || row > 57 {
+						t.Errorf("%s: no fault has the number %q", file, word)
+					}
+					tests[row] = append(tests[row], file)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// These are shown in part only; whoever shows the rest takes the number out.
+	// 38: that a TLS secret is missing. 39: an appProtocol that contradicts.
+	owed := []int{38, 39}
+	for row := 1; row <= 57; row++ {
+		ofVerify := row > 40 && !slices.Contains([]int{55, 57}, row)
+		switch shown := len(tests[row]) > 0; {
+		case shown && slices.Contains(owed, row):
+			t.Errorf("fault %d is shown by now, in %s: take it out of those that are owed", row, tests[row])
+		case !shown && !ofVerify && !slices.Contains(owed, row):
+			t.Errorf("no test says that it shows fault %d", row)
+		}
+	}
+}
