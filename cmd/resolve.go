@@ -129,8 +129,7 @@ func (x *exposer) findNamespace(ctx context.Context) error {
 	name := x.intent.Namespace
 	ns, err := x.cluster.ReadNamespace(ctx, name)
 	if apierrors.IsNotFound(err) {
-		return &manifest.TargetError{Code: finding.NoNamespace, What: "no namespace " + name + " in this cluster",
-			Hint: "Name the one that the gRPC server runs in with -n."}
+		return noNamespace(name)
 	}
 	if err != nil {
 		return fmt.Errorf("reading namespace %s: %w", name, err)

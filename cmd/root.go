@@ -101,7 +101,7 @@ func newRoot(streams IO, parsed *bool) *cobra.Command {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl grpcmesh"}
 	}
 	for _, c := range []*cobra.Command{newExpose(streams, cluster), newDiff(streams, cluster), newRender(streams, cluster),
-		newUnexpose(streams, cluster), newStatus(streams, cluster), newVerify(streams, cluster)} {
+		newUnexpose(streams, cluster), newStatus(streams, cluster), newDoctor(streams, cluster), newVerify(streams, cluster)} {
 		groupFlags(c, connection)
 		root.AddCommand(c)
 	}

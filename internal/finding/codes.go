@@ -41,6 +41,7 @@ const (
 	NoCanary      = "GM136"
 
 	// The port, and the Services before it.
+	NoTarget      = "GM139"
 	NoPort        = "GM140"
 	WhichPort     = "GM141"
 	NotGRPC       = "GM142"
@@ -60,6 +61,7 @@ const (
 	PortBarred    = "GM154"
 	NoAddress     = "GM155"
 	SelectsNoPods = "GM156"
+	NoReadyPod    = "GM159"
 
 	// Gateways and VirtualServices.
 	PortHeld     = "GM160"
@@ -121,6 +123,7 @@ func Codes() []Code {
 		{Gap, Error, "", "a restart would leave no pod in service for a while"},
 		{Budget, Error, "", "a restart may take away more pods at once than a PodDisruptionBudget allows"},
 		{NoCanary, Error, "", "the version that is to get a part of the calls has no ready pod"},
+		{NoTarget, Error, "", "a Service's port leads to a port name that no container declares"},
 		{NoPort, Error, "", "the port that the app speaks gRPC on is not known"},
 		{WhichPort, Error, "", "the app may speak gRPC on several ports"},
 		{NotGRPC, Error, "", "a pod does not answer gRPC on the port"},
@@ -138,6 +141,7 @@ func Codes() []Code {
 		{PortBarred, Error, "", "the gateway's pods can't serve plaintext gRPC on the port"},
 		{NoAddress, Warning, "", "the gateway's load balancer has no address"},
 		{SelectsNoPods, Error, "IST0101", "a Gateway's selector matches no gateway"},
+		{NoReadyPod, Error, "", "a route leads to a Service without a ready pod"},
 		{PortHeld, Error, "", "a Gateway holds the port for another protocol"},
 		{Redirects, Error, "", "a Gateway redirects the host's calls to HTTPS"},
 		{RouteClash, Error, "", "another VirtualService serves the same calls"},

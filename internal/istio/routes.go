@@ -8,9 +8,11 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
@@ -25,7 +27,7 @@ type Routes struct {
 }
 
 // Routes reads the routing of the whole cluster: a Gateway may be used from any
-// namespace.
+// namespace. A cluster without Istio's kinds is a *k8s.NotReadyError.
 func (m *Mesh) Routes(ctx context.Context) (Routes, error) {
 	return k8s.Recall(m.reads, "Routes", "", func() (Routes, error) { return m.routes(ctx) })
 }
@@ -33,6 +35,11 @@ func (m *Mesh) Routes(ctx context.Context) (Routes, error) {
 func (m *Mesh) routes(ctx context.Context) (Routes, error) {
 	api := m.client.NetworkingV1alpha3()
 	gws, err := api.Gateways(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return Routes{}, &k8s.NotReadyError{Code: finding.NoCRDs, Subject: "the mesh",
+			Cause: "this cluster does not serve gateways and virtualservices of networking.istio.io/v1alpha3: Istio is not installed, or is older than 1.8",
+			Hint:  "Nothing was written. See what there is: kubectl api-resources --api-group networking.istio.io"}
+	}
 	if err != nil {
 		return Routes{}, fmt.Errorf("listing Gateways in all namespaces: %w", err)
 	}
