@@ -104,6 +104,7 @@ func newRoot(streams IO, parsed *bool) *cobra.Command {
 		newUnexpose(streams, cluster), newStatus(streams, cluster), newDoctor(streams, cluster), newVerify(streams, cluster)} {
 		groupFlags(c, connection)
 		root.AddCommand(c)
+		complete(c, cluster)
 	}
 	return root
 }

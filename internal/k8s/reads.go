@@ -59,6 +59,12 @@ func (c *Cluster) namespaces(ctx context.Context) (map[string]*corev1.Namespace,
 	})
 }
 
+// NamespaceNames are the names of the cluster's namespaces.
+func (c *Cluster) NamespaceNames(ctx context.Context) ([]string, error) {
+	all, err := c.namespaces(ctx)
+	return slices.Sorted(maps.Keys(all)), err
+}
+
 // AllServices lists the Services of the whole cluster.
 func (c *Cluster) AllServices(ctx context.Context) ([]corev1.Service, error) {
 	p, err := c.servicePool(ctx, metav1.NamespaceAll)
