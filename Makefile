@@ -12,15 +12,16 @@ GHZ           := $(CACHE)/tools/ghz-v0.121.0
 FORTIO        := $(CACHE)/tools/fortio-v1.68.2
 UNIT          := ./cmd/... ./internal/... ./testdata/server/...
 NAMESPACE     := test
+RELEASE       := -trimpath -tags grpcnotrace -ldflags "-s -w"
 SUDO          := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: build install test test-unit test-lab test-e2e lint vuln demo chromium lab-up lab-down generate bench-verify
+.PHONY: build install test test-unit test-lab test-e2e lint vuln demo chromium lab-up lab-down generate bench-expose bench-verify
 
 build: ## the binary, in bin/
-	go build -trimpath -o bin/grpcmesh ./cmd/grpcmesh
+	go build $(RELEASE) -o bin/grpcmesh ./cmd/grpcmesh
 
 install:
-	go install ./cmd/grpcmesh
+	go install $(RELEASE) ./cmd/grpcmesh
 
 test: lint test-unit test-lab test-e2e
 
@@ -44,7 +45,7 @@ chromium: ## which tests open the HTML report in
 
 lint: $(LINT)
 	go vet $(UNIT) ./e2e/... ./bench/...
-	$(LINT) run $(UNIT) ./e2e/...
+	$(LINT) run $(UNIT) ./e2e/... ./bench/expose
 	cd lab && $(LINT) run ./...
 
 $(LINT):
@@ -73,3 +74,7 @@ $(GHZ)/ghz:
 
 $(FORTIO)/fortio:
 	GOBIN=$(@D) go install fortio.org/fortio@$(subst fortio-,,$(notdir $(FORTIO)))
+
+BENCH_FLAGS ?=
+bench-expose: build lab-up ## what it costs to expose services, beside kubectl and istioctl: writes bench/expose.md
+	PATH="$(CURDIR)/.lab/bin:$$PATH" KUBECONFIG="$(CURDIR)/.lab/kubeconfig" go run ./bench/expose $(BENCH_FLAGS)
