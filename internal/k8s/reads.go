@@ -183,3 +183,45 @@ func (c *Cluster) remembered(ctx context.Context, w Workload) (now Workload, err
 	}
 	return *by[w.UID], nil
 }
+
+func (c *Cluster) workloadsOf(ctx context.Context, namespace string) ([]Workload, error) {
+	apps := c.Core.AppsV1()
+	var deployments *appsv1.DeploymentList
+	var sets *appsv1.StatefulSetList
+	var daemons *appsv1.DaemonSetList
+	lists := []struct {
+		kind string
+		read func() error
+	}{
+		{"Deployments", func() (err error) {
+			deployments, err = apps.Deployments(namespace).List(ctx, metav1.ListOptions{})
+			return err
+		}},
+		{"StatefulSets", func() (err error) {
+			sets, err = apps.StatefulSets(namespace).List(ctx, metav1.ListOptions{})
+			return err
+		}},
+		{"DaemonSets", func() (err error) {
+			daemons, err = apps.DaemonSets(namespace).List(ctx, metav1.ListOptions{})
+			return err
+		}},
+	}
+	errs := make([]error, len(lists))
+	AtOnce(len(lists), func(i int) { errs[i] = lists[i].read() }, nil)
+	for i, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("listing %s in %s: %w", lists[i].kind, where(namespace), err)
+		}
+	}
+	var all []Workload
+	for i := range deployments.Items {
+		all = append(all, fromDeployment(&deployments.Items[i]))
+	}
+	for i := range sets.Items {
+		all = append(all, fromStatefulSet(&sets.Items[i]))
+	}
+	for i := range daemons.Items {
+		all = append(all, fromDaemonSet(&daemons.Items[i]))
+	}
+	return all, nil
+}

@@ -71,33 +71,6 @@ func (c *Cluster) Workloads(ctx context.Context, namespace string) ([]Workload, 
 	})
 }
 
-func (c *Cluster) workloadsOf(ctx context.Context, namespace string) ([]Workload, error) {
-	apps := c.Core.AppsV1()
-	deployments, err := apps.Deployments(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("listing Deployments in %s: %w", where(namespace), err)
-	}
-	sets, err := apps.StatefulSets(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("listing StatefulSets in %s: %w", where(namespace), err)
-	}
-	daemons, err := apps.DaemonSets(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("listing DaemonSets in %s: %w", where(namespace), err)
-	}
-	var all []Workload
-	for i := range deployments.Items {
-		all = append(all, fromDeployment(&deployments.Items[i]))
-	}
-	for i := range sets.Items {
-		all = append(all, fromStatefulSet(&sets.Items[i]))
-	}
-	for i := range daemons.Items {
-		all = append(all, fromDaemonSet(&daemons.Items[i]))
-	}
-	return all, nil
-}
-
 // Runs lists the namespace's CronJobs, and its Jobs that are yet to end and no
 // CronJob's. Where this user may not list them, it has none.
 func (c *Cluster) Runs(ctx context.Context, namespace string) ([]Workload, error) {
