@@ -78,6 +78,7 @@ func run(t *testing.T, dir string, serial bool) {
 			"same":     cmdSame,
 			"user":     cmdUser,
 			"role":     cmdRole,
+			"offers":   cmdOffers,
 		},
 	}
 	if !serial {
