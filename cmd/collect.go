@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
@@ -35,6 +37,8 @@ type run struct {
 
 	after  []check.Endpoint // at the end of the check, where a load followed
 	loaded *report.Load
+
+	replicas map[string]corev1.Pod // of the gateway, whose counters are read
 }
 
 func (r *run) close() {
@@ -77,19 +81,24 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	if rung == check.RungRoute {
 		err = r.byRoute(ctx, e)
 		if errors.Is(err, errNotLive) && r.o.identify == "auto" && len(e.Witness) == 0 {
-			e.Rung, why, writes = check.RungSidecars, err.Error(), "the VirtualService is removed again"
+			e.Rung, _ = r.counting(ctx)
+			why, writes = err.Error(), "the VirtualService is removed again"
 			if r.left {
 				writes = "the VirtualService may still be there"
 			}
 			err = nil
 		}
 	}
-	if err == nil && e.Rung == check.RungSidecars {
-		r.o.say("by         the request counters of the pods' sidecars (%s); %s", why, writes)
+	if err == nil && e.Rung != check.RungRoute {
+		whose := "the pods' sidecars"
+		if e.Rung == check.RungAdmin {
+			whose = "the gateway's replicas"
+		}
+		r.o.say("by         the request counters of %s (%s); %s", whose, why, writes)
 		if r.o.load.asked {
 			r.loaded = &report.Load{NotMade: "only a probe route tells which pod answered a call, and pods are told apart by counters (" + why + ")"}
 		}
-		err = r.bySidecars(ctx, e)
+		err = r.byCounters(ctx, e)
 		if rung == check.RungRoute {
 			e.WitnessWhy = refuted
 		}
@@ -121,20 +130,28 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 // way.
 func (r *run) rung(ctx context.Context) (rung, why string, err error) {
 	switch {
-	case r.t.layer4 && r.o.identify == check.RungRoute:
-		return "", "", &manifest.InvalidError{Field: "--identify", Value: r.o.identify, Reason: "this address is a Service's own: no gateway is in the way that could carry a route"}
+	case r.t.layer4 && (r.o.identify == check.RungRoute || r.o.identify == check.RungAdmin):
+		return "", "", &manifest.InvalidError{Field: "--identify", Value: r.o.identify, Reason: "this address is a Service's own: no gateway is in the way"}
 	case r.t.layer4:
 		return check.RungSidecars, "no gateway is in the way", nil
 	case r.o.identify == check.RungSidecars:
 		return r.o.identify, "as asked", nil
+	case r.o.identify == check.RungAdmin:
+		rung, missing := r.counting(ctx)
+		if rung != check.RungAdmin {
+			return "", "", &k8s.DeniedError{Purpose: "--identify=admin", Missing: missing, Hint: "Use --identify=sidecars, or ask for the permission."}
+		}
+		return rung, "as asked", nil
 	case r.o.readOnly:
-		return check.RungSidecars, "--read-only", nil
+		rung, _ := r.counting(ctx)
+		return rung, "--read-only", nil
 	}
 	if why := r.hidden(); why != "" {
 		if r.o.identify == check.RungRoute {
-			return "", "", &manifest.InvalidError{Field: "--identify", Value: r.o.identify, Reason: why + "; use --identify=sidecars"}
+			return "", "", &manifest.InvalidError{Field: "--identify", Value: r.o.identify, Reason: why + "; use --identify=admin, or --identify=sidecars"}
 		}
-		return check.RungSidecars, why, nil
+		rung, _ := r.counting(ctx)
+		return rung, why, nil
 	}
 	missing, err := r.t.cluster.Missing(ctx, toProbe(r.t.vs.Namespace))
 	switch {
@@ -143,9 +160,29 @@ func (r *run) rung(ctx context.Context) (rung, why string, err error) {
 	case len(missing) == 0:
 		return check.RungRoute, "", nil
 	case r.o.identify == check.RungRoute:
-		return "", "", &k8s.DeniedError{Purpose: "--identify=route", Missing: missing, Hint: "Use --identify=sidecars, or ask for the permission."}
+		return "", "", &k8s.DeniedError{Purpose: "--identify=route", Missing: missing, Hint: "Use --identify=admin or --identify=sidecars, or ask for the permission."}
 	}
-	return check.RungSidecars, "this user may not " + missing[0].String(), nil
+	rung, _ = r.counting(ctx)
+	return rung, "this user may not " + missing[0].String(), nil
+}
+
+// counting chooses whose counters are read, where nothing may be written: the
+// gateway's, which count the calls to pods without a sidecar too, and those of
+// this gateway alone; or else the pods' sidecars'.
+func (r *run) counting(ctx context.Context) (rung string, missing []k8s.Permission) {
+	var needed []k8s.Permission
+	for _, in := range r.gateways() {
+		needed = append(needed, k8s.Permission{Verb: "list", Resource: "pods", Namespace: in.Namespace},
+			k8s.Permission{Verb: "create", Resource: "pods/portforward", Namespace: in.Namespace})
+	}
+	if len(needed) == 0 {
+		return check.RungSidecars, nil
+	}
+	missing, err := r.t.cluster.Missing(ctx, needed)
+	if err != nil || len(missing) > 0 {
+		return check.RungSidecars, missing
+	}
+	return check.RungAdmin, nil
 }
 
 // hidden is why no call would ever meet a probe route, or "": a rule that takes

@@ -29,9 +29,10 @@ const (
 // to learn how much others call.
 const quietWindow = 2 * time.Second
 
-// bySidecars is the rung that writes nothing: the sidecars' own counters,
-// before and after the calls. They see calls whichever way they came.
-func (r *run) bySidecars(ctx context.Context, e *check.Evidence) error {
+// byCounters are the rungs that write nothing: the counters of the gateway's
+// replicas, or of the pods' sidecars, before and after the calls. They see others'
+// calls too.
+func (r *run) byCounters(ctx context.Context, e *check.Evidence) error {
 	stages, users := r.stages(e), r.userCalls(ctx, e)
 	e.Misread, e.Missing = r.t.misread, r.t.missing
 	e.Counts, e.Uncounted = map[string]int{}, map[string]string{}
@@ -176,10 +177,18 @@ func (r *run) stages(e *check.Evidence) []int {
 	return slices.Compact([]int{min(few, bound), min(many, bound)})
 }
 
-// counters reads every endpoint's sidecar, side by side. One that can't be read
+// counters reads, for every endpoint, how many calls were led to it by now.
+func (r *run) counters(ctx context.Context, e *check.Evidence) (map[string]int, error) {
+	if e.Rung == check.RungAdmin {
+		return r.atGateway(ctx, e)
+	}
+	return r.atSidecars(ctx, e)
+}
+
+// atSidecars reads every endpoint's sidecar, side by side. One that can't be read
 // is noted in the evidence, with the reason, and not asked again; only where
 // the API server refuses, or the run ends, is that an error.
-func (r *run) counters(ctx context.Context, e *check.Evidence) (map[string]int, error) {
+func (r *run) atSidecars(ctx context.Context, e *check.Evidence) (map[string]int, error) {
 	counts := make([]int, len(e.Expected))
 	errs := make([]error, len(e.Expected))
 	asked := func(i int) bool { _, no := e.Uncounted[e.Expected[i].Address]; return !no }

@@ -76,7 +76,8 @@ verdict is PASS, FAIL or INCONCLUSIVE; the exit code is 0, 3 or 4.
 
 To tell pods apart it adds one VirtualService for the time of the check, which only its own
 calls meet, and removes it again (--identify=route). With --read-only, or where it may not, it
-reads the request counters of the pods' sidecars instead (--identify=sidecars).`,
+reads the request counters of the gateway's replicas (--identify=admin), or where it may not do
+that either those of the pods' sidecars (--identify=sidecars).`,
 		Example: `  # The service behind a gateway's address
   grpcmesh verify --addr 203.0.113.10:8000
 
@@ -124,7 +125,7 @@ reads the request counters of the pods' sidecars instead (--identify=sidecars).`
 	fs.StringVar(&o.service, "service", "", "Narrow it to the route that leads to this Service.")
 	fs.StringVar(&o.virtualService, "virtual-service", "", "Narrow it to this VirtualService.")
 	fs.StringVar(&o.path, "path", "", "Method that real calls use, as `/PKG.SERVICE/METHOD`, where the app has no reflection; it is called with a message that no app can read.")
-	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route or sidecars.")
+	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route, admin or sidecars.")
 	fs.BoolVar(&o.readOnly, "read-only", false, "Write nothing to the cluster; auto then never takes route.")
 	fs.StringVar(&o.controls, "control", controlAuto, "Make the same calls to the Service itself too, where layer 4 pins them to one pod: auto (where it can be reached), always or never.")
 	fs.Lookup("control").NoOptDefVal = controlAlways
@@ -157,8 +158,8 @@ func (o *verifyOptions) validate() error {
 			return invalid("--authority", o.authority, "is neither HOST nor HOST:PORT")
 		}
 	}
-	if !slices.Contains([]string{"auto", "route", "sidecars"}, o.identify) {
-		return invalid("--identify", o.identify, "is none of auto, route and sidecars")
+	if !slices.Contains([]string{"auto", check.RungRoute, check.RungAdmin, check.RungSidecars}, o.identify) {
+		return invalid("--identify", o.identify, "is none of auto, route, admin and sidecars")
 	}
 	if !slices.Contains([]string{controlAuto, controlAlways, controlNever}, o.controls) {
 		return invalid("--control", o.controls, "is none of auto, always and never")

@@ -54,7 +54,7 @@ func (o *verifyOptions) runAll(ctx context.Context, cluster *k8s.Cluster, mesh *
 	shares := &lines{open: map[string]*shared{}}
 	defer shares.close()
 	o.say("testing    %s, up to %d at a time", plural(len(all), "service"), checksAtOnce)
-	if !o.readOnly && o.identify != check.RungSidecars {
+	if !o.readOnly && (o.identify == "auto" || o.identify == check.RungRoute) {
 		o.say("by         a probe route each, where that can be: one VirtualService is added in its namespace for the time of the check")
 	}
 	items, errs := make([]*report.Verify, len(all)), make([]error, len(all))

@@ -15,7 +15,7 @@ const maxForeign = 0.1
 
 // proof finds the one connection on which the most pods answered.
 func (d *digest) proof() Proof {
-	if d.Rung == RungSidecars {
+	if d.counting() {
 		proof := Proof{Calls: d.Own}
 		for i := range d.Expected {
 			if d.seen(i) && d.dials() == 1 {
@@ -92,17 +92,17 @@ func (d *digest) open() []Finding {
 		if len(d.Samples) > 0 {
 			message += " (" + describe(d.Samples[0]) + ")"
 		}
-		if d.Rung == RungSidecars {
-			return one(codeNobody, message+", and no sidecar counted one", d.otherWay()+"; or see whether the address leads to these pods: kubectl get virtualservice -A")
+		if d.counting() {
+			return one(codeNobody, message+", and no "+d.counter()+" counted one", d.otherWay()+"; or see whether the address leads to these pods: kubectl get virtualservice -A")
 		}
 		return one(codeNobody, message, d.otherWay()+"; or look at the probe route: kubectl get virtualservice -A")
-	case d.unnamed > 0 && d.Rung == RungSidecars:
-		return one(codeUnstamped, fmt.Sprintf("%d of %d calls were counted by no pod's sidecar: others may have answered them", d.unnamed, d.calls),
+	case d.unnamed > 0 && d.counting():
+		return one(codeUnstamped, fmt.Sprintf("%d of %d calls were counted by no %s: others may have answered them", d.unnamed, d.calls, d.counter()),
 			d.otherWay())
 	case d.unnamed > 0:
 		return one(codeUnstamped, fmt.Sprintf("%d of %d answers don't tell which pod they came from: the users' own route may match the probe's path first", d.unnamed, d.calls),
 			d.otherWay())
-	case d.Rung == RungSidecars && float64(d.Foreign) > maxForeign*float64(d.Own):
+	case d.counting() && float64(d.Foreign) > maxForeign*float64(d.Own):
 		return one(codeForeign, fmt.Sprintf("others made %d calls beside %d own ones, more than one in ten", d.Foreign, d.Own), d.otherWay()+", or run it in a quiet hour")
 	}
 	return nil
@@ -118,6 +118,9 @@ func (d *digest) blind() Finding {
 	}
 	why := cmp.Or(d.Uncounted[d.Expected[none[0]].Address], "its counter was not read")
 	message := fmt.Sprintf("the calls of %d of %d pods could not be counted: %s; of the first: %.300q", len(none), len(d.Expected), some(names), why)
+	if d.Rung == RungAdmin {
+		return found(codeUncounted, d.where(), message, d.verify("--identify=sidecars")+"; or "+d.otherWay())
+	}
 	sidecar := fmt.Sprintf("give the pods a sidecar: grpcmesh expose -n %s", cmp.Or(d.Expected[none[0]].Namespace, namespace))
 	if d.Layer4 {
 		return found(codeUncounted, d.where(), message, sidecar)
@@ -127,7 +130,7 @@ func (d *digest) blind() Finding {
 
 // draws is how many independent draws the counts are.
 func (d *digest) draws() int {
-	if d.Rung == RungSidecars {
+	if d.counting() {
 		return min(d.named, d.Own)
 	}
 	return d.named
@@ -218,13 +221,21 @@ func (d *digest) failedAt(i int) int {
 	return n
 }
 
+// counter is who counted, on the rungs that do.
+func (d *digest) counter() string {
+	if d.Rung == RungAdmin {
+		return "replica of the gateway"
+	}
+	return "sidecar"
+}
+
 // otherWay is the command that tells pods apart in the other way, if there is
 // one.
 func (d *digest) otherWay() string {
 	switch {
 	case d.Layer4:
 		return "run it again"
-	case d.Rung == RungSidecars:
+	case d.counting():
 		return d.verify("--identify=route")
 	}
 	return d.verify("--identify=sidecars")
@@ -282,11 +293,11 @@ func (d *digest) unproven(proof Proof) []Finding {
 		return one(codeForeign, fmt.Sprintf("the calls of %s may all be others', who made %d", d.name(unsure[0]), d.Foreign), d.otherWay()+", or run it in a quiet hour")
 	case d.failures > 0 && d.streak < calm:
 		return one(codeTooFew, fmt.Sprintf("only %d good calls followed a failed one, and it takes %d to call it over", d.streak, calm), more)
-	case d.Rung == RungSidecars && d.good == 0:
+	case d.counting() && d.good == 0:
 		return one(codeNoWitness, "the sidecars counted calls, but no call of this run shows that it was answered", "run it again")
-	case d.Rung == RungSidecars && d.dials() != 1:
+	case d.counting() && d.dials() != 1:
 		return one(codeConnections, fmt.Sprintf("%d connections were made, and several spread by layer 4 too", d.dials()), "run it again; if it comes back, look for a maximum connection age at the gateway or a load balancer in front")
-	case len(proof.Pods) < 2, d.Rung == RungSidecars && d.quiet == 0:
+	case len(proof.Pods) < 2, d.counting() && d.quiet == 0:
 		return one(codeNoProof, "every endpoint answered, but no single connection without a GOAWAY saw two of them: layer 4 does that too", "look for a maximum connection age at the gateway or a load balancer in front: istioctl proxy-config listener deploy/istio-ingressgateway -n istio-system")
 	}
 	return nil

@@ -43,6 +43,9 @@ const (
 const (
 	// RungRoute: the gateway stamps each answer with the pod it came from.
 	RungRoute = "route"
+	// RungAdmin: the gateway's replicas count, before and after the run, what
+	// they sent to each pod.
+	RungAdmin = "admin"
 	// RungSidecars: each pod's sidecar counts, before and after the run.
 	RungSidecars = "sidecars"
 )
@@ -93,7 +96,7 @@ type Evidence struct {
 	Layer4 bool `json:"layer4,omitempty"`
 	// Samples are the identification calls in order, one in flight at a time.
 	Samples []probe.Sample `json:"samples"`
-	// Counts are calls by endpoint address (rung sidecars: after - before).
+	// Counts are calls by endpoint address (rungs admin and sidecars: after - before).
 	// An endpoint that is missing here could not be counted.
 	Counts map[string]int `json:"counts,omitempty"`
 	// Uncounted says of such, by address, why.
@@ -101,7 +104,7 @@ type Evidence struct {
 	// Foreign are calls that others made meanwhile, Own the run's own.
 	Foreign int `json:"foreign,omitempty"`
 	Own     int `json:"own,omitempty"`
-	// ConnectionsUsed are the dials made for the run (rung sidecars).
+	// ConnectionsUsed are the dials made for the run (rungs admin and sidecars).
 	ConnectionsUsed int `json:"connectionsUsed,omitempty"`
 	// Witness are calls without the nonce, on paths the route should match.
 	Witness []probe.Sample `json:"witness,omitempty"`

@@ -14,12 +14,13 @@ import (
 
 func TestMutations(t *testing.T) {
 	seen := map[string]bool{}
-	for rung, rows := range map[string][]row{RungRoute: routeRows(), RungSidecars: sidecarRows()} {
+	for rung, rows := range map[string][]row{RungRoute: routeRows(), RungSidecars: sidecarRows(), RungAdmin: sidecarRows()} {
 		for _, r := range rows {
 			t.Run(rung+"/"+r.name, func(t *testing.T) {
 				e := route()
-				if rung == RungSidecars {
+				if rung != RungRoute {
 					e = sidecars()
+					e.Rung = rung
 				}
 				r.change(&e)
 				result := Judge(e)

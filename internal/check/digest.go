@@ -91,17 +91,20 @@ func fold(e Evidence) *digest {
 		} else {
 			d.quiet++
 		}
-		if e.Rung == RungSidecars {
+		if d.counting() {
 			d.answered(s)
 		} else {
 			d.identify(s)
 		}
 	}
-	if e.Rung == RungSidecars {
+	if d.counting() {
 		d.count()
 	}
 	return d
 }
+
+// counting says whether pods are told apart by counters, read before and after.
+func (d *digest) counting() bool { return d.Rung != RungRoute }
 
 // identify takes one stamped call. Whose answer it is the stamp says: without a
 // flag, and with a pod's address, it is that pod's. Whether the service time is
@@ -248,7 +251,7 @@ func split(words string) []string {
 func (d *digest) uncounted() []int {
 	var none []int
 	for i, e := range d.Expected {
-		if _, ok := d.Counts[e.Address]; d.Rung == RungSidecars && !ok {
+		if _, ok := d.Counts[e.Address]; d.counting() && !ok {
 			none = append(none, i)
 		}
 	}
@@ -261,7 +264,7 @@ func (d *digest) seen(i int) bool { return d.counts[i] > d.blur() }
 // blur is how many calls of any count may be others', or have got no further
 // than the sidecar that counted them.
 func (d *digest) blur() int {
-	if d.Rung == RungSidecars {
+	if d.counting() {
 		return max(d.Foreign, 0) + d.atSidecar
 	}
 	return 0

@@ -161,7 +161,7 @@ func (d *digest) invalid() []Finding {
 		sum += endpoint.Share
 	}
 	switch {
-	case d.Rung != RungRoute && d.Rung != RungSidecars:
+	case d.Rung != RungRoute && d.Rung != RungAdmin && d.Rung != RungSidecars:
 		return say("no way of identification is called %q", d.Rung)
 	case !(d.Alpha > 0 && d.Alpha < 1):
 		return say("alpha is %v, not between 0 and 1", d.Alpha)

@@ -58,7 +58,7 @@ func (d *digest) notes(findings []Finding) []Finding {
 // sends it, to do nothing, is none.
 func (d *digest) appErrors() (n int, text string) {
 	samples := d.Witness
-	if d.Rung == RungSidecars {
+	if d.counting() {
 		samples = d.Samples
 	}
 	for _, s := range samples {

@@ -124,7 +124,7 @@ func (c cell) sizes() []int {
 }
 
 // simulate runs one verify against a balancer.
-func simulate(rng *rand.Rand, c cell, k int, pick func() int) (Verdict, int) {
+func simulate(c cell, k int, pick func() int) (Verdict, int) {
 	e := route()
 	e.Alpha, e.Expected = simAlpha, nil
 	for i, share := range c.shares(k) {
@@ -151,7 +151,7 @@ func TestPolicies(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(n), uint64(k)))
 			fails, passes, calls := 0, 0, 0
 			for range simRuns {
-				verdict, made := simulate(rng, c, k, c.pick(rng, k))
+				verdict, made := simulate(c, k, c.pick(rng, k))
 				switch verdict {
 				case Fail:
 					fails++
@@ -185,12 +185,12 @@ func TestPolicyPower(t *testing.T) {
 			dead, stuck := 0, 0
 			for range 20 {
 				pick := c.pick(rng, k)
-				if v, _ := simulate(rng, c, k, func() int { return max(pick(), 1) }); v == Fail {
+				if v, _ := simulate(c, k, func() int { return max(pick(), 1) }); v == Fail {
 					dead++
 				} else if v == Pass {
 					t.Errorf("%s, k=%d: passed with a dead pod", c.name, k)
 				}
-				if v, _ := simulate(rng, c, k, func() int { return k - 1 }); v == Fail {
+				if v, _ := simulate(c, k, func() int { return k - 1 }); v == Fail {
 					stuck++
 				}
 			}

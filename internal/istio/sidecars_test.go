@@ -175,3 +175,27 @@ func TestForbiddenByRole(t *testing.T) {
 		}
 	}
 }
+
+// TestUpstreamRequests: by address, of one cluster, and nothing of an unknown
+// one.
+func TestUpstreamRequests(t *testing.T) {
+	host := func(ip, port, total string) string {
+		return `{"address":{"socket_address":{"address":"` + ip + `","port_value":` + port + `}},"stats":[{"name":"rq_error","value":"9"},{"name":"rq_total","value":"` + total + `"}]}`
+	}
+	body := `{"cluster_statuses":[{"name":"outbound|8000||one.test.svc.cluster.local","host_statuses":[` + host("10.0.0.1", "50051", "7") + "," + host("fd00::1", "50051", "") + `]},
+		{"name":"outbound|8000||two.test.svc.cluster.local","host_statuses":[` + host("10.0.0.9", "50051", "5") + `]},
+		{"name":"broken","host_statuses":[` + host("10.0.0.9", "50051", "-5") + `]}]}`
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
+	defer srv.Close()
+	d := &direct{to: srv.Listener.Addr().String()}
+	got, err := UpstreamRequests(t.Context(), d, "istio-system", "gw-0", OutboundCluster(Destination{Namespace: "test", Service: "one"}, 8000))
+	if err != nil || len(got) != 2 || got["10.0.0.1:50051"] != 7 || got["[fd00::1]:50051"] != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := UpstreamRequests(t.Context(), d, "istio-system", "gw-0", OutboundCluster(Destination{Namespace: "test", Service: "one", Subset: "v1"}, 8000)); got != nil || err != nil {
+		t.Errorf("an unknown cluster: %v, %v", got, err)
+	}
+	if _, err := UpstreamRequests(t.Context(), d, "istio-system", "gw-0", "broken"); err == nil || !strings.Contains(err.Error(), "gw-0") {
+		t.Errorf("no number: %v", err)
+	}
+}

@@ -19,7 +19,7 @@ type Verify struct {
 	Address    string `json:"address"`
 	Authority  string `json:"authority"`
 	Target     string `json:"target"`               // what is under test, in words
-	Identified string `json:"identified,omitempty"` // the rung: route or sidecars
+	Identified string `json:"identified,omitempty"` // the rung: route, admin or sidecars
 	check.Result
 	TLS     *check.TLS `json:"tls,omitempty"` // missing: plaintext
 	Witness *Witness   `json:"witness,omitempty"`
@@ -104,7 +104,7 @@ func (v *Verify) evidence() []string {
 	if r.Proof.Calls > 0 && v.Identified == check.RungRoute {
 		line("one connection: %s on connection %s of gateway %s, answered by %s",
 			count(r.Proof.Calls, "call"), r.Proof.Connection, r.Proof.Gateway, count(len(r.Proof.Pods), "pod"))
-	} else if v.Identified == check.RungSidecars && v.Dials == 1 && len(r.Proof.Pods) > 0 {
+	} else if v.Identified != check.RungRoute && v.Dials == 1 && len(r.Proof.Pods) > 0 {
 		line("one connection: %s, answered by %s", count(v.Calls, "call"), count(len(r.Proof.Pods), "pod"))
 	}
 	if r.Coverage.Of > 0 {
