@@ -32,6 +32,8 @@ func outputs(verb string) []string {
 	switch verb {
 	case "verify":
 		return report.Formats()
+	case "doctor":
+		return []string{"text", "json", "yaml"}
 	case "status":
 		return []string{"text", "wide", "json", "yaml", "name"}
 	}
