@@ -70,7 +70,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 	t.Parallel()
 	bare, place := newPlace(t), newPlace(t)
 	place.deploy("app", "", 2) // pods that run
-	grpcmesh(t, root(".lab/kubeconfig"), nil, place.expose("--wait=true")...).wants(t, 0)
+	grpcmesh(t, root(".lab/kubeconfig"), nil, place.expose("--wait=true", "--lb", "RANDOM")...).wants(t, 0)
 	gateway, err := place.core.CoreV1().Services("istio-system").Get(t.Context(), "istio-ingressgateway", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 	verify := []string{"verify", "--addr", "127.0.0.1:8000", "--authority", place.host, "-n", place.ns, "--read-only"}
 	onNode := []string{"verify", "--addr", fmt.Sprintf("127.0.0.1:%d", gateway.Spec.Ports[0].NodePort), "--authority", place.host, "-n", place.ns}
 	commands := map[string][][]string{
-		"grpcmesh-expose": {bare.expose("--dry-run=server"), place.unexpose("--dry-run=server"), verify},
+		"grpcmesh-expose": {bare.expose("--dry-run=server"), bare.expose("--lb", "RANDOM", "--dry-run=server"), place.unexpose("--dry-run=server"), verify},
 		"grpcmesh-look":   {{"status", "-n", place.ns}, onNode, verify},
 	}
 	var all []less

@@ -60,7 +60,7 @@ func TestChangedMeanwhile(t *testing.T) {
 				t.Errorf("%d tries, want %d: %s", tries, tc.tries, r)
 			}
 			if looks := p.count(func(c *call) bool {
-				return c.verb == http.MethodGet && strings.HasSuffix(c.path, "/virtualservices/app")
+				return c.verb == http.MethodGet && strings.Contains(c.path, "/virtualservices")
 			}); looks < tc.tries {
 				t.Errorf("it looked %d times", looks)
 			}
