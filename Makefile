@@ -65,7 +65,7 @@ demo: build lab-up
 
 # Some 12 minutes, on a machine that does nothing else.
 bench-verify: $(GHZ)/ghz $(FORTIO)/fortio
-	@command -v h2load taskset >/dev/null || { echo 'h2load and taskset are needed: apt-get install nghttp2-client util-linux' >&2; exit 1; }
+	@command -v h2load >/dev/null && command -v taskset >/dev/null || { echo 'h2load and taskset are needed: apt-get install nghttp2-client util-linux' >&2; exit 1; }
 	go build -trimpath -o bin/bench-verify ./bench/verify
 	bin/bench-verify -ghz $(GHZ)/ghz -fortio $(FORTIO)/fortio -out bench/verify.md
 

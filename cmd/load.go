@@ -30,6 +30,10 @@ type loadFlags struct {
 	rate        float64
 	connections int
 	inFlight    int
+
+	duringRollout bool
+	restart       bool
+	maxLost       int
 }
 
 func (l *loadFlags) add(fs *pflag.FlagSet) {
@@ -37,23 +41,34 @@ func (l *loadFlags) add(fs *pflag.FlagSet) {
 	fs.Float64Var(&l.rate, "rate", 0, "Load: calls a second, each timed from when it is due. 0: as fast as answers come.")
 	fs.IntVar(&l.connections, "connections", 1, "Load: how many connections to call on.")
 	fs.IntVar(&l.inFlight, "in-flight", 50, "Load: most calls at once, over all connections.")
+	fs.BoolVar(&l.duringRollout, "during-rollout", false, fmt.Sprintf("Load: go on while the workload restarts, and count the calls lost; --rate is %d then, unless said.", rolloutRate))
+	fs.BoolVar(&l.restart, "restart", false, "With --during-rollout: restart the workload. Without it one is waited for.")
+	fs.IntVar(&l.maxLost, "max-lost", 0, "With --during-rollout: FAIL if more calls are lost.")
 }
 
 // loadNames are the flags that ask for a load.
-func loadNames() []string { return []string{"duration", "rate", "connections", "in-flight"} }
+func loadNames() []string {
+	return []string{"duration", "rate", "connections", "in-flight", "during-rollout"}
+}
 
 // loadGiven completes what the flags leave open. --requests bounds the load then,
 // and no longer the check.
 func (o *verifyOptions) loadGiven(c *cobra.Command) {
 	l := &o.load
 	l.asked = slices.ContainsFunc(loadNames(), c.Flags().Changed)
-	if l.asked && l.duration == 0 && o.requests == 0 && !c.Flags().Changed("duration") {
+	if l.duringRollout && !c.Flags().Changed("rate") {
+		l.rate = rolloutRate
+	}
+	if l.asked && !l.duringRollout && l.duration == 0 && o.requests == 0 && !c.Flags().Changed("duration") {
 		l.duration = loadFor
 	}
 }
 
 func (o *verifyOptions) validLoad() error {
 	l := o.load
+	if !l.duringRollout && (l.restart || l.maxLost != 0) {
+		return usageError{errors.New("--restart and --max-lost are for --during-rollout")}
+	}
 	if !l.asked {
 		return nil
 	}
@@ -63,7 +78,11 @@ func (o *verifyOptions) validLoad() error {
 	switch {
 	case o.several():
 		return usageError{errors.New("a load (--duration, --rate, --connections, --in-flight) is for one service: leave out --all and --filename")}
-	case l.duration < 0 || l.duration == 0 && o.requests == 0:
+	case l.duringRollout && (l.duration != 0 || o.requests != 0):
+		return usageError{errors.New("--during-rollout takes as long as the rollout: leave out --duration and --requests")}
+	case l.maxLost < 0:
+		return invalid("--max-lost", l.maxLost, "can't be negative")
+	case l.duration < 0 || !l.duringRollout && l.duration == 0 && o.requests == 0:
 		return invalid("--duration", l.duration, "must be more than 0")
 	case l.rate < 0 || math.IsNaN(l.rate) || l.rate > 1e6:
 		return invalid("--rate", strconv.FormatFloat(l.rate, 'g', -1, 64), "must be from 0 to 1,000,000")
@@ -85,6 +104,8 @@ func (o *verifyOptions) loadTakes() time.Duration {
 	switch l := o.load; {
 	case !l.asked:
 		return 0
+	case l.duringRollout:
+		return o.timeout // once for the check, once for the rollout
 	case l.rate > 0 && o.requests > 0:
 		all := time.Duration(min(float64(o.requests)/l.rate*float64(time.Second), math.MaxInt64/4))
 		if l.duration > 0 {
@@ -117,25 +138,48 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 		return err
 	}
 	empty := r.t.empty
+	var roll *rollover
+	if r.o.load.duringRollout {
+		roll = &rollover{r: r, old: map[string]bool{}}
+		for _, p := range r.after {
+			roll.old[p.Address] = true
+		}
+		if roll.workload, err = r.rolledBy(ctx, r.after); err != nil {
+			return err
+		}
+	}
 	l := probe.Load{Call: probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof}, Connections: r.o.load.connections, InFlight: r.o.load.inFlight,
 		Requests: int64(r.o.requests), Duration: r.o.load.duration, Rate: r.o.load.rate}
 	r.o.say("load       %s", l)
 	tally, begun := spread.NewTally(), time.Now()
-	dials, _ := l.Run(ctx, r.o.dialTarget(0), func(one probe.Loaded) {
-		failed := !one.Answered || one.Backend == "" || one.Flags != "-" || one.Code != codes.OK && one.Code != usual
+	failed := func(one probe.Loaded) bool {
+		return !one.Answered || one.Backend == "" || one.Flags != "-" || one.Code != codes.OK && one.Code != usual
+	}
+	add := func(one probe.Loaded, bad bool) {
 		backend := one.Backend
 		if one.Flags != "-" { // Envoy's own words about that pod
 			backend = ""
 		}
-		tally.Add(one.At, one.Latency, backend, uint32(one.Code), failed)
-	})
+		tally.Add(one.At, one.Latency, backend, uint32(one.Code), bad)
+	}
+	var dials int
+	var unfinished error
+	if roll == nil {
+		dials, _ = l.Run(ctx, r.o.dialTarget(0), func(one probe.Loaded) { add(one, failed(one)) })
+	} else {
+		dials, unfinished = roll.over(ctx, l, add, failed)
+	}
 	r.loaded = &report.Load{Rate: l.Rate, Connections: l.Connections, InFlight: l.InFlight, Dials: dials}
 	pods := slices.Concat(r.after, e.Expected)
-	if late, err := r.t.endpoints(ctx); err == nil { // some may have come since
+	late, err := r.t.endpoints(ctx)
+	if err == nil { // some may have come since
 		pods = append(pods, late...)
 	}
 	r.t.empty = empty
 	r.loaded.Fill(tally, time.Since(begun), pods)
+	if roll != nil {
+		r.loaded.Rollout, e.Rollout = roll.document(ctx, unfinished, pods)
+	}
 	return nil
 }
 

@@ -97,6 +97,9 @@ that either those of the pods' sidecars (--identify=sidecars).`,
   # And how it fares under load: 1,000 calls a second for a minute
   grpcmesh verify --addr 203.0.113.10:8000 --rate 1000 --duration 1m
 
+  # Whether a restart of the workload loses calls
+  grpcmesh verify --addr 203.0.113.10:8000 --during-rollout --restart
+
   # In a pipeline
   grpcmesh verify --addr 203.0.113.10:8000 --report junit=verify.xml --report markdown=verify.md`,
 		Args: cobra.NoArgs,

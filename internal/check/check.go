@@ -132,6 +132,8 @@ type Evidence struct {
 	Missing []string `json:"missing,omitempty"`
 	// Control is what the same calls did at the Service itself; nil: not made.
 	Control *Control `json:"control,omitempty"`
+	// Rollout is of a load that was held over one; nil: none was.
+	Rollout *Rollout `json:"rollout,omitempty"`
 	// Alpha is the false-alarm rate of the whole verdict, in (0,1). It is
 	// split evenly over the tests made: coverage, stuck, dominance.
 	Alpha float64 `json:"alpha"`

@@ -22,6 +22,7 @@ const (
 	codeUnseen      = "GM221"
 	codeDominance   = "GM222"
 	codeUnknown     = "GM223"
+	codeLost        = "GM224"
 	codeFew         = "GM230"
 	codeNobody      = "GM231"
 	codeTooFew      = "GM232"
@@ -35,6 +36,7 @@ const (
 	codeEvidence    = "GM241"
 	codePrefers     = "GM242"
 	codeUncounted   = "GM243"
+	codeNoRollout   = "GM244"
 	codeTransient   = "GM250"
 	codeReconciled  = "GM251"
 	codeUneven      = "GM252"
@@ -80,6 +82,7 @@ func Codes() []Code {
 		{codeUnseen, Fail, Error, "an endpoint never answers"},
 		{codeDominance, Fail, Error, "one pod gets far more than its share"},
 		{codeUnknown, Fail, Error, "answers of addresses that are no endpoint: unidentifiable"},
+		{codeLost, Fail, Error, "more calls were lost during a rollout than may be"},
 		{codeFew, Inconclusive, Warning, "fewer than two endpoints: nothing to balance over"},
 		{codeNobody, Inconclusive, Warning, "not one answer could be identified"},
 		{codeTooFew, Inconclusive, Warning, "too few calls"},
@@ -93,6 +96,7 @@ func Codes() []Code {
 		{codeEvidence, Inconclusive, Warning, "the evidence contradicts itself"},
 		{codePrefers, Inconclusive, Warning, "uneven, and some pods are preferred by design"},
 		{codeUncounted, Inconclusive, Warning, "pods whose calls could not be counted, most often for want of a sidecar"},
+		{codeNoRollout, Inconclusive, Warning, "no whole rollout was seen under load"},
 		{codeTransient, Pass, Warning, "a few calls failed and it was over soon"},
 		{codeReconciled, Pass, Info, "endpoints changed, and the claim holds for those that stayed"},
 		{codeUneven, Pass, Info, "uneven, but not beyond what fails"},

@@ -129,3 +129,9 @@ func manyAnd(change func(*probe.Sample)) func(*Evidence) {
 		e.Expected = pods(addresses...)
 	}
 }
+
+// rollout adds a load that was held while the workload restarted.
+func rollout(r Rollout) func(*Evidence) {
+	r.Workload = "Deployment/app"
+	return func(e *Evidence) { e.Rollout = &r }
+}

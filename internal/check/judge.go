@@ -21,7 +21,7 @@ func Judge(e Evidence) Result {
 	if len(findings) == 0 {
 		findings = d.judge(result.Proof)
 	}
-	findings = append(findings, d.unverified()...)
+	findings = append(findings, slices.Concat(d.unverified(), d.rollout())...)
 	result.Findings = order(findings)
 	if result.Findings == nil {
 		result.Findings = []Finding{} // "none" in JSON is an empty list

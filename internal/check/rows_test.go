@@ -217,6 +217,11 @@ func routeRows() []row {
 
 		// The control beside it changes no verdict.
 		{"a control that sticks", control(Control{Calls: 20, Landed: []Count{{Calls: 20}}}), Pass, nil},
+		{"a rollout that lost nothing", rollout(Rollout{Calls: 100}), Pass, nil},
+		{"one that lost what it may", rollout(Rollout{Calls: 100, Lost: 3, MaxLost: 3}), Pass, nil},
+		{"one that lost more", rollout(Rollout{Calls: 100, Lost: 4, MaxLost: 3}), Fail, []string{"GM224"}},
+		{"one that was not seen to its end", rollout(Rollout{Calls: 100, Unfinished: "it took too long"}), Inconclusive, []string{"GM244"}},
+		{"neither", rollout(Rollout{Calls: 100, Lost: 1, Unfinished: "it took too long"}), Fail, []string{"GM224", "GM244"}},
 		{"a control that spreads", control(Control{Calls: 20, Landed: []Count{{Calls: 11}, {Calls: 9}}}), Pass, []string{"GM258"}},
 		{"a control that could not be made", control(Control{Why: "refused"}), Pass, []string{"GM257"}},
 

@@ -65,6 +65,25 @@ func (c *Cluster) selected(ctx context.Context, w Workload) ([]corev1.Pod, error
 	return c.podsBy(ctx, w.Namespace, selector)
 }
 
+// Leaving counts the pods with the workload's labels that are on their way out.
+func (c *Cluster) Leaving(ctx context.Context, w Workload) (int, error) {
+	selector, err := metav1.LabelSelectorAsSelector(w.Selector)
+	if err != nil {
+		return 0, fmt.Errorf("%s: its selector: %w", w, err)
+	}
+	list, err := c.Core.CoreV1().Pods(w.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil {
+		return 0, fmt.Errorf("listing pods in namespace %s: %w", w.Namespace, err)
+	}
+	n := 0
+	for _, p := range list.Items {
+		if p.DeletionTimestamp != nil {
+			n++
+		}
+	}
+	return n, nil
+}
+
 func (c *Cluster) podsBy(ctx context.Context, namespace string, selector labels.Selector) ([]corev1.Pod, error) {
 	pods, err := c.PodsBy(ctx, namespace, selector)
 	if err != nil {

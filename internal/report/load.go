@@ -30,6 +30,7 @@ type Load struct {
 	Latency      map[string]float64 `json:"latencyMs"`
 	PerPod       []LoadPod          `json:"perPod"`
 	Balance      []LoadSlice        `json:"balance"` // over time
+	Rollout      *LoadRollout       `json:"rollout,omitempty"`
 }
 
 // LoadPod is the same of one pod's answers.
@@ -126,7 +127,7 @@ func (l *Load) lines() []string {
 	if least, most, line, length := l.balance(); line != "" {
 		lines = append(lines, fmt.Sprintf("balance: %s the busiest pod got %.0f to %.0f %% of each %.3g s", line, least*100, most*100, length))
 	}
-	return lines
+	return append(lines, l.Rollout.lines()...)
 }
 
 func unnamed(n int) string {

@@ -109,3 +109,23 @@ func TestNoLoad(t *testing.T) {
 		t.Errorf("of no call at all: %q", lines)
 	}
 }
+
+// TestRollout: what a load lost, phase by phase, and when new pods answered.
+func TestRollout(t *testing.T) {
+	v := loaded()
+	v.Load.Rollout = &LoadRollout{Workload: "Deployment/" + hostile, MaxLost: 1,
+		Phases:  []LoadPhase{{"before", 2, 200, 0}, {"during", 30.04, 3000, 1}, {"after", 3, 300, 0}},
+		NewPods: []NewPod{{check.Endpoint{Address: "10.0.0.7:1", Pod: "new-1"}, 6.5}, {check.Endpoint{Address: "10.0.0.8:1"}, 7}}}
+	for _, format := range []string{"text", "html"} {
+		text := written(t, v, format)
+		for _, want := range []string{"calls lost: before 0 of 200 calls in 2 s, during 1 of 3000 calls in 30 s, after 0 of 300 calls in 3 s",
+			"first answers of new-1 after 6.5 s, 10.0.0.8:1 after 7 s"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s lacks %q:\n%s", format, want, text)
+			}
+		}
+	}
+	v.Load.Rollout.Workload = "Deployment/app"
+	roundTrip(t, v.Load.Rollout, `workload restarted maxLost phases phases.phase phases.seconds phases.calls phases.lost newPods newPods.endpoint newPods.endpoint.address
+		newPods.endpoint.pod newPods.endpoint.share newPods.seconds`)
+}
