@@ -88,8 +88,8 @@ func (o *verifyOptions) validLoad() error {
 		return invalid("--rate", strconv.FormatFloat(l.rate, 'g', -1, 64), "must be from 0 to 1,000,000")
 	case l.connections < 1 || l.connections > 1000:
 		return invalid("--connections", l.connections, "must be from 1 to 1,000")
-	case l.inFlight < l.connections || l.inFlight > 100_000:
-		return invalid("--in-flight", l.inFlight, "must be from the number of --connections to 100,000")
+	case l.inFlight < l.connections || l.inFlight > 10_000:
+		return invalid("--in-flight", l.inFlight, "must be from the number of --connections to 10,000")
 	case o.readOnly:
 		return invalid("--read-only", true, "leaves no way to tell which pod answered a call of a load: that takes a probe route")
 	case o.identify == check.RungSidecars:

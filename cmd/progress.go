@@ -2,9 +2,13 @@ package cmd
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
+	"golang.org/x/term"
+
 	"grpcmesh/internal/check"
+	"grpcmesh/internal/report"
 )
 
 // progress is the live line of a verify: how many pods have answered so far.
@@ -58,4 +62,26 @@ func (p *progress) done() {
 	if p.calls > 0 && p.o.live() {
 		_, _ = fmt.Fprint(p.o.Err, "\r\x1b[K")
 	}
+}
+
+// say tells of the run's course; of one among several only what is amiss.
+func (o *verifyOptions) say(format string, args ...any) {
+	words := fmt.Sprintf(format, args...)
+	if o.among != "" {
+		if !strings.HasPrefix(words, "warning") {
+			return
+		}
+		words = o.among + ": " + words
+	}
+	_, _ = fmt.Fprintln(o.Err, report.CleanLines(words))
+}
+
+// live says whether progress may redraw its line, which takes a terminal that
+// knows escape codes, and a user who has nothing against them.
+func (o *verifyOptions) live() bool {
+	if os.Getenv("TERM") == "dumb" || os.Getenv("NO_COLOR") != "" || o.among != "" {
+		return false
+	}
+	f, ok := o.Err.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(f.Fd()))
 }

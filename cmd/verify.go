@@ -3,17 +3,13 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	"google.golang.org/grpc/codes"
 
 	"grpcmesh/internal/check"
@@ -289,26 +285,4 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 	}
 	return o.judge(&report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
 		Target: "an address, with no cluster to ask what is behind it"}, evidence)
-}
-
-// say tells of the run's course; of one among several only what is amiss.
-func (o *verifyOptions) say(format string, args ...any) {
-	words := fmt.Sprintf(format, args...)
-	if o.among != "" {
-		if !strings.HasPrefix(words, "warning") {
-			return
-		}
-		words = o.among + ": " + words
-	}
-	_, _ = fmt.Fprintln(o.Err, report.CleanLines(words))
-}
-
-// live says whether progress may redraw its line, which takes a terminal that
-// knows escape codes, and a user who has nothing against them.
-func (o *verifyOptions) live() bool {
-	if os.Getenv("TERM") == "dumb" || os.Getenv("NO_COLOR") != "" || o.among != "" {
-		return false
-	}
-	f, ok := o.Err.(interface{ Fd() uintptr })
-	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -73,7 +73,9 @@ func (l Load) Run(ctx context.Context, target Target, done func(Loaded)) (dials 
 
 func (l Load) config(target Target, inFlight int) h2.Config {
 	c := h2.Config{Scheme: "http", Authority: target.Authority, Path: l.Call.Path, Payload: l.Call.Payload, InFlight: inFlight,
-		Timeout: callTimeout, MaxReply: MaxReply, MaxHeaders: maxHeaders}
+		Timeout: callTimeout, MaxReply: MaxReply}
+	// The lists of all calls at once have a bound, too: 32 MiB, or 4 KiB each.
+	c.MaxHeaders = uint32(max(min(maxHeaders, (32<<20)/l.InFlight), 4<<10))
 	if target.TLS != nil {
 		c.Scheme = "https"
 	}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -173,6 +177,52 @@ func TestLoadTLS(t *testing.T) {
 	l.Requests = 1
 	if all, _ = told(t, l, Target{Addr: addr, Authority: "app.example", TLS: &tls.Config{RootCAs: x509.NewCertPool()}}); calls.Load() != 100 || all[0].Code != codes.Unavailable {
 		t.Errorf("an unknown CA's server was called: %+v", all)
+	}
+}
+
+// TestLoadHostile: what a server can make a load hold is bounded, however much
+// it sends of whatever, to however many calls at once.
+func TestLoadHostile(t *testing.T) { //nolint:paralleltest // it counts what all tests hold
+	addr := frames(t, func(p *peer, stream uint32) {
+		p.headers(stream, false, ":status", "200", "content-type", "application/grpc", "big", strings.Repeat("b", 10<<10))
+		if stream%64 == 1 { // a reply without an end, or one over the limit
+			_ = p.WriteData(stream, false, []byte{0, 0, 0x3f, 0xff, 0xff})
+			for range 8 {
+				_ = p.WriteData(stream, false, make([]byte, 16<<10))
+			}
+		} else if stream%64 == 3 {
+			huge := []string{"grpc-status", "0"}
+			for i := range 18 {
+				huge = append(huge, fmt.Sprint("big-", i), strings.Repeat("c", 1<<10))
+			}
+			p.headers(stream, true, huge...)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	l := Load{InFlight: 2000, Requests: 4000, Call: loadCall()}
+	ended := 0
+	most := uint64(0)
+	watching, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for watching.Err() == nil {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, m.HeapAlloc)
+			<-time.After(20 * time.Millisecond)
+		}
+	})
+	dials, _ := l.Run(ctx, Target{Addr: addr}, func(one Loaded) {
+		if ended++; one.Code != codes.Internal {
+			t.Errorf("%+v", one)
+		}
+	})
+	stop()
+	wg.Wait()
+	// Nearly all hang, with 10 KiB of headers each.
+	if most > 256<<20 || most < 20<<20 || ended == 0 || dials != 1 {
+		t.Errorf("%d MiB were held, %d calls ended, %d dials", most>>20, ended, dials)
 	}
 }
 
