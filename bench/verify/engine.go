@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -19,6 +21,7 @@ import (
 type engineResult struct {
 	Calls, Failed, Pods int
 	P50, P95, P99, Max  float64 // ms
+	PeakMB              float64 // resident
 }
 
 // engine makes one load as `grpcmesh verify` makes it: each answer's stamps
@@ -37,15 +40,35 @@ func engine(ctx context.Context, args []string) error {
 	tally := spread.NewTally()
 	l := probe.Load{Call: probe.Call{Path: "/grpc.health.v1.Health/Check", Nonce: "bench", Proof: proof},
 		Requests: *n, Connections: *connections, InFlight: *inFlight, Rate: *rate, Duration: *duration}
-	if _, err := l.Run(ctx, probe.Target{Addr: *addr}, func(one probe.Loaded) {
+	_, err := l.Run(ctx, probe.Target{Addr: *addr}, func(one probe.Loaded) {
 		tally.Add(one.At, one.Latency, one.Backend, uint32(one.Code), one.Code != codes.OK || one.Flags != "-")
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	r := engineResult{Calls: tally.Calls, Failed: tally.Failed, Pods: len(tally.Pods()), P50: ms(tally.Latency().P50), P95: ms(tally.Latency().P95), P99: ms(tally.Latency().P99), Max: ms(tally.Latency().Max)}
+	if r.PeakMB, err = peak(); err != nil {
+		return err
+	}
 	if r.Failed > 0 || r.Pods != min(3, r.Calls) {
 		return errors.New(fmt.Sprint("not all calls were answered and identified: ", r))
 	}
 	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// peak is this process's most resident memory, by the kernel. The ru_maxrss of
+// a child would begin with its parent's.
+func peak() (mb float64, err error) {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if kb, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, err := strconv.Atoi(strings.Fields(kb)[0])
+			return float64(n) / 1024, err
+		}
+	}
+	return 0, errors.New("/proc/self/status has no VmHWM")
 }

@@ -26,7 +26,6 @@ type maker struct {
 // measured is one run of a maker.
 type measured struct {
 	cpu float64 // user and system, microseconds a call
-	rss float64 // MB, at most
 }
 
 // pinned runs a command on one processor and measures it by its rusage.
@@ -44,7 +43,7 @@ func pinned(ctx context.Context, cpu, n int, args []string) (measured, []byte, e
 		return measured{}, nil, errors.New("no getrusage on this system")
 	}
 	took := time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-	return measured{cpu: float64(took.Microseconds()) / float64(n), rss: float64(usage.Maxrss) / 1024}, out.Bytes(), nil
+	return measured{cpu: float64(took.Microseconds()) / float64(n)}, out.Bytes(), nil
 }
 
 // server starts the server on a processor of its own.
@@ -109,7 +108,6 @@ func of(rounds [][2]measured, figure func(measured) float64) []float64 {
 }
 
 func cpuOf(m measured) float64 { return m.cpu }
-func rssOf(m measured) float64 { return m.rss }
 
 // measure runs a pair on a server of its own.
 func (b *bench) measure(ctx context.Context, p *pair) error {
