@@ -29,11 +29,15 @@ func (i Ingress) ServingPorts() []int {
 
 // ways says which of the gateway's ports could be taken instead.
 func (i Ingress) ways() string {
+	keeps := ""
+	if m := i.Keeper.Manager; m != "" && !strings.HasPrefix(m, "kubectl") {
+		keeps = " " + m + " keeps its ports: open it where that takes them from."
+	}
 	ports := i.ServingPorts()
 	if len(ports) == 0 {
-		return "None of its open ports can serve; open another on the gateway's Service."
+		return "None of its open ports can serve; open another on the gateway's Service." + keeps
 	}
-	return "Open ports that can serve: " + k8s.JoinInts(ports) + ". Choose one with --gateway-port, or open another on the gateway's Service."
+	return "Open ports that can serve: " + k8s.JoinInts(ports) + ". Choose one with --gateway-port, or open another on the gateway's Service." + keeps
 }
 
 // CannotServe is why no plaintext gRPC can be served on an open port, or "".

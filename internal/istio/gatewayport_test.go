@@ -71,6 +71,13 @@ func TestChoosePort(t *testing.T) {
 			t.Errorf("%s: the hint is %q; want %q", tc.name, not.Hint, hint)
 		}
 	}
+	for manager, want := range map[string]string{"istio-operator": "istio-operator keeps its ports", "kubectl-edit": "Service.", "": "Service."} {
+		kept := in
+		kept.Keeper.Manager = manager
+		if got := kept.ways(); !strings.Contains(got, want) || strings.Contains(got, "keeps") != (manager == "istio-operator") {
+			t.Errorf("kept by %q: %q", manager, got)
+		}
+	}
 	if got := in.ServingPorts(); !slices.Equal(got, []int{80, 8000, 1024}) {
 		t.Errorf("ServingPorts = %v", got)
 	}
