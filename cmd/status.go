@@ -115,6 +115,7 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 	}
 	for _, rule := range vs.Spec.Http {
 		e.Paths = append(e.Paths, pathsOf(rule)...)
+		e.Routing = append(e.Routing, routingOf(rule)...)
 		destinations, err := istio.Destinations(rule, vs.Namespace)
 		if err != nil {
 			problem("%s", err)
@@ -123,7 +124,7 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 			led.to(d, written(rule, d))
 		}
 	}
-	for _, list := range []*[]string{&e.Services, &e.Workloads, &e.Paths, &e.Gateways, &e.Addresses} {
+	for _, list := range []*[]string{&e.Services, &e.Workloads, &e.Paths, &e.Routing, &e.Gateways, &e.Addresses} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}

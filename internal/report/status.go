@@ -22,11 +22,12 @@ type Exposure struct {
 	ManagedBy      string   `json:"managedBy,omitempty"` // "grpcmesh", or what else its label says
 	Injection      string   `json:"injection,omitempty"` // namespace, pod or none, as expose was told; empty: grpcmesh did not make it
 	Hosts          []string `json:"hosts"`
-	Paths          []string `json:"paths,omitempty"` // what its rules ask of a call's path; empty: nothing
-	Services       []string `json:"services"`        // where its rules lead
-	Workloads      []string `json:"workloads"`       // Kind/name of those whose pods the Services select; of another namespace, that before it
-	Gateways       []string `json:"gateways"`        // namespace/name of the gateways' Services
-	Addresses      []string `json:"addresses"`       // host:port
+	Paths          []string `json:"paths,omitempty"`   // what its rules ask of a call's path; empty: nothing
+	Routing        []string `json:"routing,omitempty"` // what its rules say beyond paths: headers, timeout, retries, subsets
+	Services       []string `json:"services"`          // where its rules lead
+	Workloads      []string `json:"workloads"`         // Kind/name of those whose pods the Services select; of another namespace, that before it
+	Gateways       []string `json:"gateways"`          // namespace/name of the gateways' Services
+	Addresses      []string `json:"addresses"`         // host:port
 	Pods           int      `json:"pods"`
 	Ready          int      `json:"ready"`
 	Sidecars       int      `json:"sidecars"`
@@ -47,7 +48,7 @@ func (s *Status) Table(w io.Writer, wide bool) error {
 	}
 	head := []string{"WORKLOAD", "HOSTS", "ADDRESS", "PODS", "SIDECARS", "MANAGED BY"}
 	if wide {
-		head = append(head, "VIRTUALSERVICE", "SERVICE", "GATEWAY", "PATHS", "INJECTION")
+		head = append(head, "VIRTUALSERVICE", "SERVICE", "GATEWAY", "PATHS", "ROUTING", "INJECTION")
 	}
 	if s.Namespace == "" {
 		head = append([]string{"NAMESPACE"}, head...)
@@ -57,7 +58,7 @@ func (s *Status) Table(w io.Writer, wide bool) error {
 	for _, e := range s.Exposures {
 		cells := []string{list(e.Workloads), list(e.Hosts), list(e.Addresses), fmt.Sprintf("%d/%d", e.Ready, e.Pods), fmt.Sprintf("%d/%d", e.Sidecars, e.Pods), e.ManagedBy}
 		if wide {
-			cells = append(cells, e.VirtualService, list(e.Services), list(e.Gateways), list(e.Paths), e.Injection)
+			cells = append(cells, e.VirtualService, list(e.Services), list(e.Gateways), list(e.Paths), list(e.Routing), e.Injection)
 		}
 		if s.Namespace == "" {
 			cells = append([]string{e.Namespace}, cells...)
