@@ -141,7 +141,7 @@ type checkup struct {
 	led        map[string][]int // ports of a Service that a route of a gateway leads to, by namespace/name
 	grpcLed    map[string][]int // those to which the gateway's port is for gRPC
 	found      []finding.Finding
-	speaking   int // workloads that speak gRPC
+	speaking   int  // workloads that speak gRPC
 	without    bool // Istio's kinds
 }
 

@@ -65,6 +65,9 @@ that was cut short is completed by running it again.`,
   # Whatever speaks gRPC in a namespace
   grpcmesh expose -n test --all --host '{workload}.example.com'
 
+  # By TLS, with the certificate in a Secret of the gateway's namespace
+  grpcmesh expose server -n test --host greeter.example.com --tls-secret greeter-cert
+
   # See what would be done, by a dry run on the server
   grpcmesh expose -n test --dry-run=server
 
@@ -99,8 +102,10 @@ func (o *exposeOptions) intentFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.intent.TargetPort, "target-port", 0, "Port that the app listens on. 0: as declared, or found by asking a pod.")
 	fs.StringVar(&o.intent.Host, "host", "*", "Host name that the route serves; '*' is any. {workload} and {namespace} are filled in.")
 	o.routeFlags(fs)
-	fs.IntVar(&o.intent.GatewayPort, "gateway-port", 0, "Port of the gateway. 0: the Service's port if the gateway opens it, else 80.")
+	fs.IntVar(&o.intent.GatewayPort, "gateway-port", 0, "Port of the gateway. 0: the Service's port if the gateway opens it, else 80; by TLS 443, else the Service's.")
 	fs.StringToStringVar(&o.intent.GatewaySelector, "gateway-selector", nil, "Labels of the gateway's pods, where there are several gateways (key=value,...).")
+	fs.StringVar(&o.intent.TLSSecret, "tls-secret", "", "Serve by TLS, with the certificate of this Secret in the namespace of the gateway's pods. On port 443, unless --gateway-port says otherwise.")
+	fs.StringVar(&o.intent.TLSMode, "tls-mode", "", "simple, or mutual: clients must show a certificate of the CA that the Secret has as ca.crt, or a second one named NAME-cacert. (default simple)")
 	fs.StringVar(&o.intent.Inject, "inject", manifest.InjectNamespace, "How the pods get their sidecar: by the 'namespace''s label, by their own ('pod'), or not at all ('none').")
 	fs.StringVar(&o.intent.Revision, "revision", "", "Revision of the mesh, where several are live.")
 	fs.StringToStringVar(&o.intent.PodLabels, "pod-labels", nil, "Labels of the workload's pods; only needed where no cluster is asked (render, --dry-run=client).")

@@ -21,6 +21,9 @@ func (x *exposer) document(dryRun string) *report.Expose {
 		Warnings: x.warnings,
 		Findings: finding.Sort(x.findings),
 	}
+	if tls := x.exposure.TLS; tls.On() {
+		doc.TLS = &report.TLS{Secret: tls.Secret, Mode: tls.Mode()}
+	}
 	if dryRun != "none" {
 		doc.DryRun = dryRun
 	}
@@ -55,6 +58,15 @@ func (x *exposer) verifyCommand(addr string) string {
 	args := []string{"--addr", addr}
 	if x.exposure.Host != "*" {
 		args = append(args, "--authority", authorityFor(x.exposure.Host, ""))
+	}
+	if x.exposure.TLS.On() {
+		args = append(args, "--tls")
+	}
+	if x.ownCA {
+		args = append(args, "--ca-file", "FILE")
+	}
+	if x.exposure.TLS.Mutual {
+		args = append(args, "--cert", "FILE", "--key", "FILE")
 	}
 	if x.shared {
 		args = append(args, "-n", x.exposure.Namespace, "--virtual-service", x.exposure.WorkloadName)

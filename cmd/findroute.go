@@ -14,6 +14,10 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	x.exposure.TLS = x.intent.TLS()
+	if x.exposure.TLS.On() {
+		all = istio.Securing(all)
+	}
 	asked := x.intent.GatewaySelector
 	var alike []istio.Ingress
 	if x.ingress, alike, err = istio.ChooseIngress(all, asked, x.intent.GatewayPort, x.exposure.Port); err != nil {
@@ -76,10 +80,10 @@ func (x *exposer) lead(routes istio.Routes) error {
 		have = routes.Without(have, *e)
 	}
 	e.Servers = have
-	covered := istio.Covers(have, e.Namespace, x.open.Port, e.Host)
+	covered := istio.Covers(have, e.Namespace, x.open.Port, e.TLS, e.Host)
 	e.ReuseGateway = foreign && covered
 	if !covered {
-		e.Servers = manifest.MergeServers(have, x.open.Port, e.Host)
+		e.Servers = manifest.MergeServers(have, x.open.Port, e.TLS, e.Host)
 	}
 	if foreign && !covered {
 		return nil // it can't be as wanted, which the plan says better than what it would bring about
@@ -126,7 +130,7 @@ func (x *exposer) clash(routes istio.Routes) error {
 		return err
 	}
 	for _, path := range x.paths() {
-		call := istio.Call{Path: path, Authority: x.authority(), Metadata: x.exposure.Route.Metadata()}
+		call := istio.Call{Path: path, Authority: x.authority(), Metadata: x.exposure.Route.Metadata(), TLS: x.exposure.TLS.On()}
 		if err := routes.Overtaken(x.ingress, x.open.Port, x.exposure, call); err != nil {
 			return err
 		}

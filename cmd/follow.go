@@ -46,6 +46,9 @@ func (x *exposer) awaitPort(ctx context.Context) error {
 	defer cancel()
 	err := wait.PollUntilContextCancel(within, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		in, err := x.mesh.Again(ctx, x.ingress)
+		if x.exposure.TLS.On() {
+			in = istio.Securing([]istio.Ingress{in})[0]
+		}
 		if p, ok := in.Port(x.open.Port); ok {
 			x.ingress, x.open = in, p
 			return true, err

@@ -83,12 +83,12 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 	}
 	l := &liveCheck{x: x, path: x.paths()[0], authority: x.authority(), metadata: x.exposure.Route.Metadata()}
 	for _, path := range x.paths() {
-		if err := x.serves(ctx, istio.Call{Path: path, Authority: l.authority, Metadata: l.metadata}); err != nil {
+		if err := x.serves(ctx, istio.Call{Path: path, Authority: l.authority, Metadata: l.metadata, TLS: x.exposure.TLS.On()}); err != nil {
 			return nil, err
 		}
 	}
-	x.watch() // what comes and goes while it waits is to be seen
-	if wrote {
+	x.watch()                            // what comes and goes while it waits is to be seen
+	if wrote && !x.exposure.TLS.Mutual { // of that, no call can be made
 		remove, err := l.addProbe(ctx)
 		if err != nil {
 			return nil, err
@@ -107,8 +107,17 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 		return nil, err
 	}
 	took := time.Since(start).Seconds()
-	x.say("live       %d calls in a row came through on %s of the gateway, after %.1f s", goodCalls, plural(count, "replica"), took)
-	return &report.Live{Replicas: count, Calls: goodCalls, Seconds: took}, nil
+	live := &report.Live{Replicas: count, Calls: goodCalls, Seconds: took, Unproved: x.unproved()}
+	if x.exposure.TLS.Mutual {
+		live.Calls = 0
+		x.say("live       %s of the gateway: TLS is served for the host, after %.1f s", plural(count, "replica"), took)
+	} else {
+		x.say("live       %d calls in a row came through on %s of the gateway, after %.1f s", goodCalls, plural(count, "replica"), took)
+	}
+	if live.Unproved != "" {
+		x.say("           %s", live.Unproved)
+	}
+	return live, nil
 }
 
 // paths are of calls that the exposure's route takes, one of each service: of a
@@ -153,7 +162,7 @@ func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	serving := routes.Serving(routes.Listeners(x.ingress, x.open.Port), l.authority)
+	serving := routes.Serving(x.met(routes, l.authority), l.authority)
 	spec, ok := x.probed(routes, serving, l.authority)
 	if !ok {
 		return nil, &plan.ConflictError{ID: manifest.ID{Kind: "VirtualService", Namespace: x.exposure.Namespace, Name: x.exposure.WorkloadName},
@@ -240,10 +249,14 @@ func (l *liveCheck) rounds(ctx context.Context, pod *corev1.Pod) (why string, er
 	conn, err := probe.Open(ctx, probe.Target{
 		Addr:      fmt.Sprintf("%s:%d", pod.Name, x.open.Target),
 		Authority: l.authority,
+		TLS:       x.liveTLS(),
 		Network: func(ctx context.Context) (net.Conn, error) {
 			return x.cluster.Forward(ctx, pod.Namespace, pod.Name, x.open.Target)
 		},
 	})
+	if x.exposure.TLS.Mutual {
+		return asksForCertificate(conn, err), denied(err)
+	}
 	if err != nil {
 		return err.Error(), denied(err)
 	}

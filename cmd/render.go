@@ -27,8 +27,16 @@ func (o *exposeOptions) render(intents []manifest.Intent) error {
 		if err != nil {
 			return err
 		}
-		servers[e.Namespace] = manifest.MergeServers(servers[e.Namespace], e.GatewayPort, e.Host)
+		servers[e.Namespace] = manifest.MergeServers(servers[e.Namespace], e.GatewayPort, e.TLS, e.Host)
 		all = append(all, e)
+	}
+	for ns, all := range servers {
+		if port := manifest.Mixed(all); port != 0 {
+			return usageError{fmt.Errorf("namespace %s: port %d of the gateway can't speak both TLS and plaintext; give one of the exposures another --gateway-port", ns, port)}
+		}
+		if host := manifest.TwoCertificates(all); host != "" {
+			return usageError{fmt.Errorf("namespace %s: host %s has one TLS server on a port of the gateway; give its exposures the same --tls-secret and --tls-mode", ns, host)}
+		}
 	}
 	var objects []manifest.Object
 	seen := map[manifest.ID]bool{}
@@ -78,14 +86,17 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 	if port == 0 {
 		port = i.Port
 	}
-	if why := (istio.IngressPort{Port: port}).CannotServe(); why != "" {
+	if i.GatewayPort == 0 && i.TLS().On() {
+		port = manifest.TLSPort
+	}
+	if why := (istio.IngressPort{Port: port, Secured: i.TLS().On()}).CannotServe(); why != "" {
 		return manifest.Exposure{}, &manifest.InvalidError{Field: "--gateway-port", Value: strconv.Itoa(port), Reason: "can't be the gateway's: " + why}
 	}
 	i.Host = manifest.HostFor(i.Host, name, i.Namespace)
 	e := manifest.Exposure{
 		Namespace: i.Namespace, WorkloadKind: kind, WorkloadName: name,
 		Selector: i.PodLabels, Port: i.Port, TargetPort: i.TargetPort,
-		GatewaySelector: i.GatewaySelector, GatewayPort: port,
+		GatewaySelector: i.GatewaySelector, GatewayPort: port, TLS: i.TLS(),
 		Host: i.Host, MatchServices: i.Services(), Route: i.Route, Inject: i.Inject,
 	}
 	if e.Subsets, err = i.Route.Split(i.PodLabels); err != nil {

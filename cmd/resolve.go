@@ -42,6 +42,7 @@ type exposer struct {
 	follower  string // who is to open that port once the Gateway asks for it; "": it is open
 	node      string // address of a node, where the gateway is reached by its node port; or empty
 	routes    istio.Routes
+	ownCA     bool // the gateway's certificate is of no CA that this system knows
 	shared    bool // other VirtualServices serve the host too
 	exposure  manifest.Exposure
 	warnings  []string
@@ -89,6 +90,7 @@ func (x *exposer) resolve(ctx context.Context) error {
 		x.routed = ported && x.injected
 	}
 	if x.may && p.passes(ctx, x.findGateway) && x.open.Port != 0 {
+		p.passes(ctx, x.findSecret)
 		p.passes(ctx, x.mayForward)
 		x.routable = x.exposure.WorkloadName != "" && listed
 	}
@@ -101,7 +103,7 @@ func (x *exposer) join(ctx context.Context, before batch) error {
 	if x.injected {
 		x.steps.passes(ctx, x.findReach)
 	}
-	x.routed = x.routable && x.steps.passes(ctx, x.findRoute) && x.routed
+	x.routed = x.routable && x.steps.passes(ctx, x.findRoute) && x.steps.passes(ctx, x.findPlaintext) && x.routed
 	if err := x.steps.err(); err != nil {
 		return err
 	}

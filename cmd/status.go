@@ -144,7 +144,11 @@ func (w *view) entrances(vs *clientnet.VirtualService, e *report.Exposure) {
 	for _, l := range w.routes.Entrances(vs, w.ingresses) {
 		e.Gateways = append(e.Gateways, l.Ingress.String())
 		for _, a := range l.Ingress.Addresses {
-			e.Addresses = append(e.Addresses, net.JoinHostPort(a, strconv.Itoa(int(l.Server.Port.Number))))
+			address := net.JoinHostPort(a, strconv.Itoa(int(l.Server.Port.Number)))
+			if l.Secures() {
+				address = "https://" + address
+			}
+			e.Addresses = append(e.Addresses, address)
 		}
 	}
 }

@@ -29,7 +29,7 @@ func (x *exposer) serves(ctx context.Context, call istio.Call) error {
 		return err
 	}
 	vs := x.exposure.Namespace + "/" + x.exposure.WorkloadName
-	serving := routes.Serving(routes.Listeners(x.ingress, x.open.Port), call.Authority)
+	serving := routes.Serving(x.met(routes, call.Authority), call.Authority)
 	why := notServed(serving, vs, call.Authority)
 	if why == "" {
 		why = takenFrom(routes.Table(serving[0].Listener, serving), vs, call)

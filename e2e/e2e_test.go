@@ -79,6 +79,8 @@ func run(t *testing.T, dir string, serial bool) {
 			"user":     cmdUser,
 			"role":     cmdRole,
 			"offers":   cmdOffers,
+			"certs":    script.Certs,
+			"secret":   cmdSecret,
 		},
 	}
 	if !serial {

@@ -61,6 +61,8 @@ const (
 	PortBarred    = "GM154"
 	NoAddress     = "GM155"
 	SelectsNoPods = "GM156"
+	NoSecret      = "GM157"
+	BadSecret     = "GM158"
 	NoReadyPod    = "GM159"
 
 	// Gateways and VirtualServices.
@@ -79,6 +81,10 @@ const (
 	NotOurs       = "GM170"
 	OtherManager  = "GM171"
 	OtherWorkload = "GM172"
+
+	// TLS.
+	TwoCertificates = "GM180"
+	OddSecret       = "GM181"
 )
 
 // Code describes one code.
@@ -141,6 +147,8 @@ func Codes() []Code {
 		{PortBarred, Error, "", "the gateway's pods can't serve plaintext gRPC on the port"},
 		{NoAddress, Warning, "", "the gateway's load balancer has no address"},
 		{SelectsNoPods, Error, "IST0101", "a Gateway's selector matches no gateway"},
+		{NoSecret, Error, "IST0101", "the Secret of the gateway's certificate is not in its namespace"},
+		{BadSecret, Error, "", "the Secret holds no certificate with its key, or, for mutual TLS, no CA"},
 		{NoReadyPod, Error, "", "a route leads to a Service without a ready pod"},
 		{PortHeld, Error, "", "a Gateway holds the port for another protocol"},
 		{Redirects, Error, "", "a Gateway redirects the host's calls to HTTPS"},
@@ -155,6 +163,8 @@ func Codes() []Code {
 		{NotOurs, Error, "", "an object of that name exists and was not made by grpcmesh"},
 		{OtherManager, Error, "", "fields belong to another field manager"},
 		{OtherWorkload, Error, "", "grpcmesh made the object for another workload"},
+		{TwoCertificates, Error, "", "another TLS server has the host on the port"},
+		{OddSecret, Warning, "", "clients will refuse the gateway's certificate: it is expired, or for another name"},
 	}
 }
 

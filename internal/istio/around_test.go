@@ -32,7 +32,7 @@ func TestAround(t *testing.T) {
 		}
 		e := manifest.Exposure{Namespace: "test", WorkloadKind: "Deployment", WorkloadName: "server", Host: host("exposed"),
 			MatchServices: rapid.SampledFrom([][]string{nil, {"a.B"}}).Draw(rt, "services"), GatewaySelector: map[string]string{"istio": "ingressgateway"}, GatewayPort: 8000}
-		e.Servers = manifest.MergeServers(nil, port("exposed on"), e.Host)
+		e.Servers = manifest.MergeServers(nil, port("exposed on"), manifest.TLS{}, e.Host)
 		call := Call{Path: "/a.B/C", Authority: strings.Replace(e.Host, "*", "x", 1)}
 		near := r.Around(e.Host)
 		judge := func(r Routes) string {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	networking "istio.io/api/networking/v1alpha3"
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -51,12 +50,11 @@ func (r Routes) afterwards(in Ingress, at, port int, e manifest.Exposure) (liste
 	}
 	listeners = r.Listeners(in, at)
 	if !e.ReuseGateway {
-		listeners = slices.DeleteFunc(listeners, func(l Listener) bool { return isOwn(l) && carriesGRPC(l.Server.Port.Protocol) })
+		listeners = slices.DeleteFunc(listeners, func(l Listener) bool { return isOwn(l) && (carriesGRPC(l.Server.Port.Protocol) || l.Secures()) })
 		own := &clientnet.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: manifest.GatewayName}}
-		for _, s := range manifest.MergeServers(e.Servers, port, e.Host) {
+		for _, s := range manifest.MergeServers(e.Servers, port, e.TLS, e.Host) {
 			if in.listensOn(s.Port) == in.listensOn(at) {
-				server := &networking.Server{Port: &networking.Port{Number: uint32(s.Port), Protocol: "GRPC"}, Hosts: s.Hosts}
-				listeners = append(listeners, Listener{own, server, in})
+				listeners = append(listeners, Listener{own, s.Spec(), in})
 			}
 		}
 	}
@@ -101,10 +99,13 @@ func (r Routes) Shared(in Ingress, port int, e manifest.Exposure) bool {
 func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
 	listeners, ours := r.afterwards(in, port, port, e)
 	for _, l := range listeners {
-		if p := l.Server.Port.Protocol; !carriesGRPC(p) {
+		if p := l.Server.Port.Protocol; !shares(p, e.TLS) {
 			return &plan.ConflictError{Code: finding.PortHeld, ID: idOf("Gateway", l.Gateway),
-				Reason: fmt.Sprintf("it already holds port %d of gateway %s for the protocol %s", port, in, p),
+				Reason: fmt.Sprintf("it already holds port %d of gateway %s for the protocol %s", port, in, p) + unlike(p, e.TLS),
 				Hint:   "Choose another port. " + in.ways()}
+		}
+		if err := secondCertificate(l, listeners, in, port, e); err != nil {
+			return err
 		}
 		if host := meeting(ours, r.redirects(l)); host != "" {
 			return &plan.ConflictError{Code: finding.Redirects, ID: idOf("Gateway", l.Gateway),
@@ -204,8 +205,8 @@ func (r Routes) OwnGateway(namespace string, in Ingress) (servers []manifest.Ser
 		}
 		foreign = !manifest.Owned(gw.Labels)
 		for _, s := range gw.Spec.Servers {
-			if s.Port != nil && carriesGRPC(s.Port.Protocol) && !s.GetTls().GetHttpsRedirect() {
-				servers = append(servers, manifest.Server{Port: int(s.Port.Number), Hosts: s.Hosts})
+			if tls, ok := tlsOf(s); ok {
+				servers = append(servers, manifest.Server{Port: int(s.Port.Number), TLS: tls, Hosts: s.Hosts})
 			}
 		}
 	}
@@ -213,10 +214,10 @@ func (r Routes) OwnGateway(namespace string, in Ingress) (servers []manifest.Ser
 }
 
 // Covers says whether a Gateway of the namespace with these servers already
-// takes the host on the port for the namespace's own routes.
-func Covers(servers []manifest.Server, namespace string, port int, host string) bool {
+// takes the host on the port, secured as asked, for the namespace's own routes.
+func Covers(servers []manifest.Server, namespace string, port int, tls manifest.TLS, host string) bool {
 	return slices.ContainsFunc(servers, func(s manifest.Server) bool {
-		return s.Port == port && slices.ContainsFunc(admitted(s.Hosts, namespace, namespace),
+		return s.Port == port && s.TLS == tls && slices.ContainsFunc(admitted(s.Hosts, namespace, namespace),
 			func(pattern string) bool { return manifest.Covers(pattern, host) })
 	})
 }

@@ -292,11 +292,11 @@ func TestCovers(t *testing.T) {
 		// Only what is for the routes of the namespace is for ours.
 		{81, "*", false}, {82, "*", true}, {83, "*", true}, {84, "a.com", true},
 	} {
-		if got := Covers(servers, "test", tc.port, tc.host); got != tc.want {
+		if got := Covers(servers, "test", tc.port, manifest.TLS{}, tc.host); got != tc.want {
 			t.Errorf("Covers(%d, %s) = %v", tc.port, tc.host, got)
 		}
 	}
-	if Covers(nil, "test", 80, "*") {
+	if Covers(nil, "test", 80, manifest.TLS{}, "*") {
 		t.Error("no server covers a host")
 	}
 }

@@ -117,10 +117,13 @@ func (r Routes) FollowedPort(in Ingress, asked, servicePort int, refused *k8s.No
 		return IngressPort{}, "", refused
 	}
 	number := asked
-	if number == 0 {
+	switch {
+	case number == 0 && in.secured():
+		number = manifest.TLSPort
+	case number == 0:
 		number = servicePort
 	}
-	p := IngressPort{Port: number, Target: number}
+	p := IngressPort{Port: number, Target: number, Secured: in.secured()}
 	for i := range in.Pods {
 		if why := unprivileged(in.Pods[i].Spec, number); number < firstFreePort && why != "" && p.Barred == "" {
 			p.Barred = fmt.Sprintf("would lead to port %d of its pods, %s", number, why)

@@ -10,6 +10,7 @@ import (
 
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/manifest"
 )
 
 // firstFreePort is the least port that any process may listen on, where
@@ -40,12 +41,13 @@ func (i Ingress) ways() string {
 	return "Open ports that can serve: " + k8s.JoinInts(ports) + ". Choose one with --gateway-port, or open another on the gateway's Service." + keeps
 }
 
-// CannotServe is why no plaintext gRPC can be served on an open port, or "".
+// CannotServe is why no gRPC can be served on an open port, in plaintext or as it
+// is to be Secured, or "".
 func (p IngressPort) CannotServe() string {
 	switch {
 	case p.Port == statusPort || p.Target == statusPort:
 		return fmt.Sprintf("port %d is where it answers its own health, not calls", p.Port)
-	case p.Port == 443:
+	case p.Port == manifest.TLSPort && !p.Secured:
 		return "port 443 is for TLS, and this route would be plaintext"
 	case p.Barred != "":
 		return fmt.Sprintf("port %d %s", p.Port, p.Barred)
@@ -54,11 +56,14 @@ func (p IngressPort) CannotServe() string {
 }
 
 // ChoosePort picks the gateway's port: the one asked for, which must be open;
-// else the Service's own number if the gateway opens it, else 80. Where none
-// can serve it is a *k8s.NotReadyError that says why of each, and lists the
+// else the Service's own number if the gateway opens it, else 80; of ports to be
+// Secured 443, else the Service's own number. Where none can serve it is a *k8s.NotReadyError that says why of each, and lists the
 // open ones that can.
 func ChoosePort(in Ingress, asked, servicePort int) (IngressPort, error) {
 	candidates := []int{servicePort, 80}
+	if in.secured() {
+		candidates = []int{manifest.TLSPort, servicePort}
+	}
 	if asked != 0 {
 		candidates = []int{asked}
 	}

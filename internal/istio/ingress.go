@@ -48,6 +48,7 @@ type IngressPort struct {
 	NodePort int    // 0: none
 	Name     string // the Service's name for it
 	Barred   string // why the pods can't be listening there; empty: they can
+	Secured  bool   // what is to be served there is TLS
 }
 
 // Port is the port of that number.

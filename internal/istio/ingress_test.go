@@ -74,8 +74,8 @@ func TestIngressOfTheLab(t *testing.T) {
 	if len(in.Pods) != 1 || in.Pods[0].Name != "gw" {
 		t.Errorf("%d pods, want the ready router alone", len(in.Pods))
 	}
-	want := []IngressPort{{15021, 15021, 30598, "status-port", ""}, {80, 8080, 30416, "http2", ""}, {443, 8443, 31942, "https", ""},
-		{8000, 8000, 31731, "tcp-clb-8000", ""}, {88, 8088, 0, "named", ""}}
+	want := []IngressPort{{15021, 15021, 30598, "status-port", "", false}, {80, 8080, 30416, "http2", "", false}, {443, 8443, 31942, "https", "", false},
+		{8000, 8000, 31731, "tcp-clb-8000", "", false}, {88, 8088, 0, "named", "", false}}
 	if diff := cmp.Diff(want, in.Ports); diff != "" {
 		t.Errorf("Ports (-want +got):\n%s", diff)
 	}

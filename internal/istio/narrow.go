@@ -11,7 +11,7 @@ import (
 )
 
 // Without is what the servers of the namespace's own Gateway come to once the
-// exposure's route, as it is now, needs none of them. A host that just this
+// exposure's route, as it is now and is secured now, needs none of them. A host that just this
 // route had put on its port gives way to those below it that others need; every
 // other host stays, though no route claims it: another run may be about to
 // write that route.
@@ -22,7 +22,8 @@ func (r Routes) Without(servers []manifest.Server, e manifest.Exposure) []manife
 		return servers
 	}
 	was := r.VirtualServices[i]
-	if slices.Equal(was.Spec.Hosts, []string{e.Host}) && was.Annotations[manifest.PortAnnotation] == strconv.Itoa(e.GatewayPort) {
+	if slices.Equal(was.Spec.Hosts, []string{e.Host}) && was.Annotations[manifest.PortAnnotation] == strconv.Itoa(e.GatewayPort) &&
+		Covers(servers, e.Namespace, e.GatewayPort, e.TLS, e.Host) {
 		return servers // it still needs what it needed
 	}
 	var left []manifest.Server
@@ -41,7 +42,7 @@ func (r Routes) Without(servers []manifest.Server, e manifest.Exposure) []manife
 		}
 		slices.Sort(hosts)
 		if hosts = widest(slices.Compact(hosts)); len(hosts) > 0 {
-			left = append(left, manifest.Server{Port: s.Port, Hosts: hosts})
+			left = append(left, manifest.Server{Port: s.Port, TLS: s.TLS, Hosts: hosts})
 		}
 	}
 	return left

@@ -73,7 +73,8 @@ func (r Routes) Release(gw *clientnet.Gateway, gone string) (servers []manifest.
 		}
 		slices.Sort(hosts)
 		if hosts = widest(slices.Compact(hosts)); len(hosts) > 0 {
-			servers = append(servers, manifest.Server{Port: port, Hosts: hosts})
+			tls, _ := tlsOf(s)
+			servers = append(servers, manifest.Server{Port: port, TLS: tls, Hosts: hosts})
 		}
 	}
 	return servers, users

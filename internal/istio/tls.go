@@ -1,12 +1,96 @@
 package istio
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
+
+	"grpcmesh/internal/finding"
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
 )
+
+// Securing are the gateways as they are to be looked at where TLS is asked for.
+func Securing(all []Ingress) []Ingress {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].Ports = slices.Clone(all[i].Ports)
+		for j := range all[i].Ports {
+			all[i].Ports[j].Secured = true
+		}
+	}
+	return all
+}
+
+// secured says whether the gateway is looked at so.
+func (i Ingress) secured() bool {
+	return slices.ContainsFunc(i.Ports, func(p IngressPort) bool { return p.Secured })
+}
+
+// tlsOf is how a Gateway's server is secured, as far as an exposure can ask for
+// it; ok is false for a server that no exposure asks for.
+func tlsOf(s *networking.Server) (tls manifest.TLS, ok bool) {
+	l := Listener{Server: s}
+	switch {
+	case carriesGRPC(s.GetPort().GetProtocol()):
+		return manifest.TLS{}, !s.GetTls().GetHttpsRedirect()
+	case !l.Secures() || s.Tls.CredentialName == "":
+		return manifest.TLS{}, false
+	}
+	return manifest.TLS{Secret: s.Tls.CredentialName, Mutual: s.Tls.Mode == networking.ServerTLSSettings_MUTUAL},
+		s.Tls.Mode == networking.ServerTLSSettings_SIMPLE || s.Tls.Mode == networking.ServerTLSSettings_MUTUAL
+}
+
+// shares says whether an exposure can be served on a port beside a server of the
+// protocol: istiod puts plaintext HTTP together, and TLS, which tells its servers
+// apart by the name that clients ask for.
+func shares(protocol string, tls manifest.TLS) bool {
+	if tls.On() {
+		return strings.EqualFold(protocol, "HTTPS") || strings.EqualFold(protocol, "TLS")
+	}
+	return carriesGRPC(protocol)
+}
+
+// unlike says what is wrong where it is only TLS that keeps two apart.
+func unlike(protocol string, tls manifest.TLS) string {
+	switch {
+	case tls.On() && carriesGRPC(protocol):
+		return " in plaintext, and a port speaks either that or TLS"
+	case !tls.On() && shares(protocol, manifest.TLS{Secret: "any"}):
+		return ", and a port speaks either TLS or plaintext"
+	}
+	return ""
+}
+
+// secondCertificate looks for another TLS server with a host of the one that
+// the exposure asks for, if that is the listener: of the two istiod drops one,
+// or Envoy both.
+func secondCertificate(own Listener, listeners []Listener, in Ingress, port int, e manifest.Exposure) error {
+	if tls, ok := tlsOf(own.Server); !ok || !tls.On() || tls != e.TLS || own.Gateway.Namespace != e.Namespace || own.Gateway.Name != manifest.GatewayName {
+		return nil
+	}
+	for _, l := range listeners {
+		if l.Server == own.Server || l.Server.Tls == nil || carriesGRPC(l.Server.GetPort().GetProtocol()) {
+			continue
+		}
+		for _, host := range own.Server.Hosts {
+			if !slices.ContainsFunc(l.Server.Hosts, func(h string) bool { return strings.EqualFold(bareHost(h), bareHost(host)) }) {
+				continue
+			}
+			by := "by another TLS server"
+			if tls, ok := tlsOf(l.Server); ok {
+				by = fmt.Sprintf("with the certificate of Secret %s (%s TLS)", tls.Secret, tls.Mode())
+			}
+			return &plan.ConflictError{Code: finding.TwoCertificates, ID: idOf("Gateway", l.Gateway),
+				Reason: fmt.Sprintf("it already serves host %q on port %d of gateway %s %s, and a host has one TLS server", bareHost(host), port, in, by),
+				Hint:   "Expose under a host of its own (--host NAME), or on another port; in one namespace also with the same --tls-secret and --tls-mode. " + in.ways()}
+		}
+	}
+	return nil
+}
 
 // Secures says whether the listener speaks TLS to clients and leads their
 // calls by host. One that passes TLS through does not, nor does one whose tls

@@ -40,6 +40,7 @@ type document struct {
 		GatewaySelector map[string]string `json:"gatewaySelector,omitempty"`
 		Inject          *string           `json:"inject,omitempty"`
 		Revision        string            `json:"revision,omitempty"`
+		TLS             *tlsFields        `json:"tls,omitempty"`
 		PodLabels       map[string]string `json:"podLabels,omitempty"`
 		TimeoutPerCall  string            `json:"timeoutPerCall,omitempty"`
 		Retries         *int              `json:"retries,omitempty"`
@@ -48,6 +49,12 @@ type document struct {
 		LB              string            `json:"lb,omitempty"`
 		Canary          map[string]int    `json:"canary,omitempty"`
 	} `json:"spec"`
+}
+
+// tlsFields are how the gateway's port is to be secured.
+type tlsFields struct {
+	Secret string `json:"secret"`
+	Mode   string `json:"mode,omitempty"`
 }
 
 // FileError says where in a file an Intent can't be read. errors.As finds the
@@ -178,6 +185,12 @@ func readOne(b []byte, namespace string) (Intent, error) {
 	if s.Host != nil {
 		i.Host = *s.Host
 	}
+	if s.TLS != nil {
+		if s.TLS.Secret == "" {
+			return Intent{}, &InvalidError{"spec.tls.secret", "", "is missing"}
+		}
+		i.TLSSecret, i.TLSMode = s.TLS.Secret, s.TLS.Mode
+	}
 	if s.Inject != nil {
 		if i.Inject = *s.Inject; i.Inject == "" {
 			return i, &InvalidError{"spec.inject", "", "is none of namespace, pod and none"}
@@ -201,12 +214,13 @@ func FieldOf(flag string) string { return fields()[flag] }
 
 // fields are the names in a file of what flags call otherwise.
 func fields() map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // names of flags, and no secrets
 		"WORKLOAD": "spec.workload", "--namespace": "metadata.namespace", "--port": "spec.port", "--target-port": "spec.targetPort",
 		"--host": "spec.host", "--match-service": "spec.matchService", "--gateway-port": "spec.gatewayPort",
 		"--gateway-selector": "spec.gatewaySelector", "--inject": "spec.inject", "--revision": "spec.revision",
 		"--pod-labels": "spec.podLabels", "--timeout-per-call": "spec.timeoutPerCall", "--retries": "spec.retries",
 		"--per-try-timeout": "spec.perTryTimeout", "--match-header": "spec.matchHeaders",
 		"--lb": "spec.lb", "--canary": "spec.canary",
+		"--tls-secret": "spec.tls.secret", "--tls-mode": "spec.tls.mode",
 	}
 }

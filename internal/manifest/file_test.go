@@ -30,6 +30,7 @@ spec:
   gatewaySelector: {istio: edge}
   inject: pod
   revision: canary
+  tls: {secret: shop-cert, mode: mutual}
   podLabels: {app: cart}
   timeoutPerCall: 1m30s
   retries: 0
@@ -49,7 +50,7 @@ func TestRead(t *testing.T) {
 	}
 	want := []Intent{
 		{Namespace: "shop", Workload: "deployment/cart", Port: 9000, TargetPort: 50051, Host: "cart.example.com", MatchService: "shop.Cart",
-			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Inject: "pod", Revision: "canary", PodLabels: map[string]string{"app": "cart"},
+			GatewayPort: 80, GatewaySelector: map[string]string{"istio": "edge"}, Inject: "pod", Revision: "canary", TLSSecret: "shop-cert", TLSMode: "mutual", PodLabels: map[string]string{"app": "cart"},
 			Route: Route{Timeout: 90 * time.Second, Retries: new(int), LB: "header:x-user", Canary: map[string]int{"v2": 10}, MatchHeaders: map[string]string{"x-user": "jane", "x-version": "2.*"}}},
 		{Namespace: "test", Workload: "orders", Port: 8000, Host: "*"},
 	}
@@ -131,7 +132,8 @@ func TestSchema(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"workload: ''", "", "workload: a, prot: 1", "workload: 5", "workload: a, port: 0", "workload: a, targetPort: 65536", "workload: a, host: ''", "workload: a, retries: -1", "workload: a, lb: random", "workload: a, canary: {v2: 101}", "workload: a, retries: 101", "workload: a, timeoutPerCall: soon", "workload: a, perTryTimeout: 5"} {
+	for _, bad := range []string{"workload: ''", "", "workload: a, prot: 1", "workload: 5", "workload: a, port: 0", "workload: a, targetPort: 65536", "workload: a, host: ''", "workload: a, retries: -1", "workload: a, lb: random", "workload: a, canary: {v2: 101}", "workload: a, retries: 101", "workload: a, timeoutPerCall: soon", "workload: a, perTryTimeout: 5",
+		"workload: a, tls: {}", "workload: a, tls: {secret: ''}", "workload: a, tls: {mode: mutual}", "workload: a, tls: {secret: s, mode: tls}", "workload: a, tls: {secret: s, key: k}"} {
 		if valid(exposure(bad)) == nil {
 			t.Errorf("the schema takes {%s}", bad)
 		}
@@ -176,9 +178,14 @@ func TestReadBack(t *testing.T) {
 		want := Intent{Namespace: name.Draw(t, "namespace"), Workload: name.Draw(t, "workload"),
 			Port: rapid.IntRange(1, 65535).Draw(t, "port"), TargetPort: rapid.IntRange(0, 65535).Draw(t, "targetPort"),
 			Host: rapid.SampledFrom([]string{"*", "a.example.com", "*.example.com", "10.0.0.1"}).Draw(t, "host"), GatewayPort: rapid.IntRange(0, 65535).Draw(t, "gatewayPort"),
-			MatchService: rapid.SampledFrom([]string{"", "a.B"}).Draw(t, "service")}
+			MatchService: rapid.SampledFrom([]string{"", "a.B"}).Draw(t, "service"),
+			TLSSecret:    rapid.SampledFrom([]string{"", "cert", "a.b"}).Draw(t, "secret")}
 		doc := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {namespace: '%s'}\nspec: {workload: '%s', port: %d, targetPort: %d, host: '%s', gatewayPort: %d, matchService: '%s'}",
 			FileAPIVersion, FileKind, want.Namespace, want.Workload, want.Port, want.TargetPort, want.Host, want.GatewayPort, want.MatchService)
+		if want.TLSSecret != "" {
+			want.TLSMode = rapid.SampledFrom([]string{"", "simple", "mutual"}).Draw(t, "mode")
+			doc = strings.TrimSuffix(doc, "}") + fmt.Sprintf(", tls: {secret: '%s', mode: '%s'}}", want.TLSSecret, want.TLSMode)
+		}
 		got, err := Read(strings.NewReader(doc), "f", "other")
 		if err != nil || !reflect.DeepEqual(got, []Intent{want}) {
 			t.Fatalf("%+v, %v; want %+v of\n%s", got, err, want, doc)

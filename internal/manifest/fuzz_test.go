@@ -39,7 +39,7 @@ func FuzzNames(f *testing.F) {
 			return // what fills the pattern may be too long for a host
 		}
 		e := Exposure{Namespace: namespace, WorkloadKind: kind, WorkloadName: name, Selector: map[string]string{"app": "a"},
-			Port: DefaultPort, TargetPort: 50051, GatewayPort: 80, Host: host, Servers: MergeServers(nil, 80, host)}
+			Port: DefaultPort, TargetPort: 50051, GatewayPort: 80, Host: host, Servers: MergeServers(nil, 80, TLS{}, host)}
 		if e.Validate() != nil {
 			return
 		}
@@ -93,7 +93,7 @@ func FuzzHosts(f *testing.F) {
 			}
 		}
 		have := []Server{{Port: 80, Hosts: slices.Clone(hosts)}, {Port: 81, Hosts: []string{"x.example.com"}}}
-		merged := MergeServers(have, 80, host)
+		merged := MergeServers(have, 80, TLS{}, host)
 		if !slices.Equal(have[0].Hosts, hosts) {
 			t.Fatal("what was given was changed")
 		}
@@ -108,7 +108,7 @@ func FuzzHosts(f *testing.F) {
 				t.Fatalf("%v and %q came to %v, which does not take %q", hosts, host, merged[0].Hosts, h)
 			}
 		}
-		if again := MergeServers(merged, 80, host); !reflect.DeepEqual(again, merged) {
+		if again := MergeServers(merged, 80, TLS{}, host); !reflect.DeepEqual(again, merged) {
 			t.Fatalf("once more came to %v, after %v", again, merged)
 		}
 		sorted := slices.Sorted(slices.Values(merged[0].Hosts))

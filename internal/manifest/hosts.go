@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -17,15 +18,15 @@ func Covers(pattern, host string) bool {
 
 // MergeServers adds the listener that is wanted to those that a Gateway has
 // already, so that two exposures of one namespace can share it. Where the port
-// is there and its hosts cover the wanted one, nothing changes.
+// is there, secured alike, and its hosts cover the wanted one, nothing changes.
 //
 // Hosts that the wanted one covers are dropped: Istio gives a route a virtual
 // host of its own for each of the server's hosts that the route's cover, so
 // beside a.example.com a route for *.example.com would answer there as well.
-func MergeServers(have []Server, port int, host string) []Server {
+func MergeServers(have []Server, port int, tls TLS, host string) []Server {
 	merged := slices.Clone(have)
 	for i, s := range merged {
-		if s.Port != port {
+		if s.Port != port || s.TLS != tls {
 			continue
 		}
 		if !slices.ContainsFunc(s.Hosts, func(h string) bool { return Covers(h, host) }) {
@@ -37,7 +38,9 @@ func MergeServers(have []Server, port int, host string) []Server {
 		}
 		return merged
 	}
-	merged = append(merged, Server{Port: port, Hosts: []string{host}})
-	slices.SortFunc(merged, func(a, b Server) int { return a.Port - b.Port })
+	merged = append(merged, Server{Port: port, TLS: tls, Hosts: []string{host}})
+	slices.SortFunc(merged, func(a, b Server) int {
+		return cmp.Or(a.Port-b.Port, strings.Compare(a.TLS.Secret, b.TLS.Secret), strings.Compare(a.TLS.Mode(), b.TLS.Mode()))
+	})
 	return merged
 }

@@ -31,6 +31,8 @@ type Intent struct {
 	GatewaySelector map[string]string // labels of the gateway's pods; nil: find the gateway
 	Inject          string            // InjectNamespace (also empty), InjectPod or InjectNone
 	Revision        string            // the mesh's revision; empty: read it from the injector
+	TLSSecret       string            // of the gateway's certificate; empty: plaintext
+	TLSMode         string            // ModeSimple or ModeMutual; empty: simple
 	PodLabels       map[string]string // of the workload's pods; only read where no cluster is asked
 	Route           Route
 }
@@ -70,6 +72,9 @@ func (i Intent) Validate() error {
 		return err
 	}
 	if err := i.Route.validate(); err != nil {
+		return err
+	}
+	if err := i.validTLS(); err != nil {
 		return err
 	}
 	if err := validLabels("--gateway-selector", i.GatewaySelector); err != nil {

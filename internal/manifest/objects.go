@@ -69,6 +69,7 @@ type Exposure struct {
 	GatewaySelector map[string]string
 	GatewayPort     int      // of the gateway's Service; noted on the VirtualService
 	Servers         []Server // what the Gateway should listen on, others' needs of it included
+	TLS             TLS      // of the port that this exposure asks for
 	Host            string
 	MatchServices   []string // full names of the gRPC services to route; nil: every call
 	Route           Route
@@ -81,6 +82,7 @@ type Exposure struct {
 // Server is one listener of a Gateway that grpcmesh owns.
 type Server struct {
 	Port  int
+	TLS   TLS
 	Hosts []string
 }
 
@@ -165,14 +167,7 @@ func (e Exposure) service() *coreac.ServiceApplyConfiguration {
 func (e Exposure) gateway() *istioac.GatewayApplyConfiguration {
 	spec := &networking.Gateway{Selector: e.GatewaySelector}
 	for _, s := range e.Servers {
-		spec.Servers = append(spec.Servers, &networking.Server{
-			Port: &networking.Port{
-				Number:   uint32(s.Port),
-				Name:     PortName + "-" + strconv.Itoa(s.Port),
-				Protocol: "GRPC",
-			},
-			Hosts: s.Hosts,
-		})
+		spec.Servers = append(spec.Servers, s.Spec())
 	}
 	gw := istioac.Gateway(GatewayName, e.Namespace).
 		WithLabels(map[string]string{ManagedBy: FieldManager})

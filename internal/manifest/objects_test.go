@@ -51,7 +51,7 @@ func variants() map[string]struct {
 		"match-service": {func(e *manifest.Exposure) { e.MatchServices = []string{"helloworld.Greeter"} }, []string{"VirtualService"}},
 		"own-host": {func(e *manifest.Exposure) {
 			e.Host = "greeter.example.com"
-			e.Servers = manifest.MergeServers([]manifest.Server{{Port: 8000, Hosts: []string{"other.example.com"}}}, 80, e.Host)
+			e.Servers = manifest.MergeServers([]manifest.Server{{Port: 8000, Hosts: []string{"other.example.com"}}}, 80, manifest.TLS{}, e.Host)
 		}, []string{"Gateway", "VirtualService"}},
 		"match-services": {func(e *manifest.Exposure) { e.MatchServices = []string{"helloworld.Greeter", "shop.Cart"} }, []string{"VirtualService"}},
 		"match-header": {func(e *manifest.Exposure) {
@@ -73,6 +73,16 @@ func variants() map[string]struct {
 		}, []string{"DestinationRule", "VirtualService"}},
 		"retries":    {func(e *manifest.Exposure) { e.Route.Retries = retries(3) }, []string{"VirtualService"}},
 		"retries-in": {func(e *manifest.Exposure) { e.Route.Retries, e.Route.PerTryTimeout = retries(3), time.Second }, []string{"VirtualService"}},
+		// A neighbour in plaintext, and one with a certificate of its own.
+		"tls": {func(e *manifest.Exposure) {
+			e.Host, e.TLS = "greeter.example.com", manifest.TLS{Secret: "greeter-cert"}
+			e.Servers = manifest.MergeServers([]manifest.Server{{Port: 443, TLS: manifest.TLS{Secret: "b.example.com"}, Hosts: []string{"b.example.com"}},
+				{Port: 8000, Hosts: []string{"other.example.com"}}}, 443, e.TLS, e.Host)
+		}, []string{"Gateway"}},
+		"tls-mutual": {func(e *manifest.Exposure) {
+			e.Host, e.TLS = "greeter.example.com", manifest.TLS{Secret: "greeter-cert", Mutual: true}
+			e.Servers = manifest.MergeServers(nil, 443, e.TLS, e.Host)
+		}, []string{"Gateway"}},
 		"reuse":      {func(e *manifest.Exposure) { e.Reuse = "greeter" }, []string{"VirtualService"}},
 		"reuse-port": {func(e *manifest.Exposure) { e.Reuse, e.ReusePort = "greeter", 9000 }, []string{"VirtualService"}},
 		"inject": {func(e *manifest.Exposure) { e.InjectLabel = map[string]string{"istio-injection": "enabled"} },
@@ -337,7 +347,7 @@ func TestMergeServers(t *testing.T) {
 		{"one of two ports", servers(at(80, "x.com"), at(8000, "y.com")), 8000, "a.com", servers(at(80, "x.com"), at(8000, "a.com", "y.com"))},
 	} {
 		before := clone(tc.have)
-		got := manifest.MergeServers(tc.have, tc.port, tc.host)
+		got := manifest.MergeServers(tc.have, tc.port, manifest.TLS{}, tc.host)
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
@@ -390,7 +400,7 @@ func TestMergeServersKeepsAll(t *testing.T) {
 		}
 		var servers []manifest.Server
 		for _, a := range asks {
-			servers = manifest.MergeServers(servers, a.port, a.host)
+			servers = manifest.MergeServers(servers, a.port, manifest.TLS{}, a.host)
 		}
 		for _, a := range asks {
 			taken := slices.ContainsFunc(servers, func(s manifest.Server) bool {
@@ -399,7 +409,7 @@ func TestMergeServersKeepsAll(t *testing.T) {
 			if !taken {
 				t.Errorf("%s on port %d is lost: %v", a.host, a.port, servers)
 			}
-			if again := manifest.MergeServers(servers, a.port, a.host); !cmp.Equal(again, servers) {
+			if again := manifest.MergeServers(servers, a.port, manifest.TLS{}, a.host); !cmp.Equal(again, servers) {
 				t.Errorf("merging %v again changes %v to %v", a, servers, again)
 			}
 		}

@@ -30,6 +30,7 @@ type Expose struct {
 	Undone     []Change          `json:"undone,omitempty"` // what was taken back, by --undo-on-failure
 	Live       *Live             `json:"live,omitempty"`
 	Host       string            `json:"host"`
+	TLS        *TLS              `json:"tls,omitempty"`       // missing: plaintext
 	Addresses  []string          `json:"addresses,omitempty"` // host:port
 	Forward    string            `json:"forward,omitempty"`   // without addresses: the command that leads a local port to the gateway
 	Verify     string            `json:"verify,omitempty"`    // the command to run next, beside Forward where there is one
@@ -72,11 +73,19 @@ type Change struct {
 	Diff      []plan.Field `json:"diff,omitempty"`
 }
 
+// TLS is how the gateway's port is secured.
+type TLS struct {
+	Secret string `json:"secret"` // in the gateway's namespace
+	Mode   string `json:"mode"`   // simple or mutual
+}
+
 // Live says how the exposure was seen to work.
 type Live struct {
 	Replicas int     `json:"gatewayReplicas"`
 	Calls    int     `json:"callsInARow"` // good ones, to each replica
 	Seconds  float64 `json:"seconds"`     // from the last write until the first of them
+	// Unproved is what that leaves open, in words; or "".
+	Unproved string `json:"unproved,omitempty"`
 }
 
 // ChangeOf makes a report's line of a plan's change.
@@ -148,6 +157,9 @@ func (e *Expose) where() string {
 	}
 	if e.Host != "*" {
 		place += ", host " + e.Host
+	}
+	if e.TLS != nil {
+		place += ", by " + strings.TrimPrefix(e.TLS.Mode+" TLS", "simple ")
 	}
 	balanced := e.Gateway.Type == "LoadBalancer"
 	switch {

@@ -27,7 +27,7 @@ type Exposure struct {
 	Services       []string `json:"services"`          // where its rules lead
 	Workloads      []string `json:"workloads"`         // Kind/name of those whose pods the Services select; of another namespace, that before it
 	Gateways       []string `json:"gateways"`          // namespace/name of the gateways' Services
-	Addresses      []string `json:"addresses"`         // host:port
+	Addresses      []string `json:"addresses"`         // host:port, by TLS https://host:port
 	Pods           int      `json:"pods"`
 	Ready          int      `json:"ready"`
 	Sidecars       int      `json:"sidecars"`
