@@ -33,6 +33,7 @@ The exit code is 0 where expose would change nothing, 1 where it would, and abov
 		},
 	}
 	o.intentFlags(c.Flags())
+	adoptFlag(c.Flags(), o)
 	c.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "How long to take in all.")
 	c.Flags().StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")
 	return c

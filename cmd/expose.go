@@ -32,6 +32,7 @@ type exposeOptions struct {
 	timeout  time.Duration
 	yes      bool
 	undo     bool
+	adopt    bool
 	output   string
 	dryRun   string
 	diff     bool // only say what would change, and whether anything
@@ -86,6 +87,7 @@ that was cut short is completed by running it again.`,
 	o.intentFlags(fs)
 	fs.BoolVar(&o.wait, "wait", true, "Wait until calls come through.")
 	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait in all.")
+	adoptFlag(fs, o)
 	fs.BoolVar(&o.undo, "undo-on-failure", false, "If the pods don't come up, take back what this run did.")
 	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
 	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")

@@ -31,7 +31,7 @@ func (x *exposer) strangers(ctx context.Context, selector map[string]string) ([]
 func (x *exposer) decideService(ctx context.Context, services []corev1.Service, others strangers) error {
 	x.exposure = manifest.Exposure{
 		Namespace: x.workload.Namespace, NamespaceUID: x.namespace.UID,
-		WorkloadKind: x.workload.Kind, WorkloadName: x.workload.Name, WorkloadUID: x.workload.UID, Inject: x.intent.Inject,
+		WorkloadKind: x.workload.Kind, WorkloadName: x.workload.Name, WorkloadUID: x.workload.UID, Inject: x.intent.Inject, Adopt: x.o.adopt,
 		Selector: x.workload.PodLabels(), Port: x.intent.Port, TargetPort: x.port.Port,
 		Host: x.intent.Host, MatchServices: x.intent.Services(), Route: x.intent.Route,
 	}
@@ -54,12 +54,12 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 				continue
 			}
 			f := leading{svc: svc, port: p}
-			if k8s.GRPCPort(p) && svc.Spec.ClusterIP != corev1.ClusterIPNone {
+			if (k8s.GRPCPort(p) || x.o.adopt) && svc.Spec.ClusterIP != corev1.ClusterIPNone {
 				var err error
 				if f.strangers, err = others(ctx, svc.Spec.Selector); err != nil {
 					return err
 				}
-				if e := &x.exposure; len(f.strangers) == 0 && !made && e.Reuse == "" && x.selectsVersions(svc.Spec.Selector) {
+				if e := &x.exposure; k8s.GRPCPort(p) && len(f.strangers) == 0 && !made && e.Reuse == "" && x.selectsVersions(svc.Spec.Selector) {
 					e.Reuse, e.Port = svc.Name, int(p.Port)
 					x.selected = labels.SelectorFromSet(svc.Spec.Selector)
 					if len(svc.Spec.Ports) > 1 {
@@ -70,6 +70,7 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 			findings = append(findings, f)
 		}
 	}
+	x.takenBefore(services, mine)
 	for _, f := range findings {
 		if err := x.judge(f); err != nil {
 			return err
@@ -126,6 +127,8 @@ func (x *exposer) judge(f leading) error {
 	}
 	leads := "leads to " + strings.Join(f.strangers, " and ") + " too"
 	switch {
+	case !k8s.GRPCPort(f.port) && inTheWay && x.o.adopt && len(f.strangers) == 0 && svc.Spec.ClusterIP != corev1.ClusterIPNone:
+		x.take(svc, f.port)
 	case !k8s.GRPCPort(f.port) && inTheWay:
 		return conflict(finding.PortProtocol, fmt.Sprintf("Istio does not take its port %d for gRPC: %s", f.port.Port, protocolOf(f.port)),
 			"Set it yourself: "+mendPort(svc, f.port))

@@ -27,6 +27,12 @@ func (x *exposer) findInjection(ctx context.Context) error {
 		decide = istio.DecidePodInjection
 	}
 	inj, err := decide(x.injectors, x.namespace, x.workload.String(), x.workload.Template, x.intent.Revision)
+	if x.o.adopt && x.injection.Mode == manifest.InjectNamespace {
+		if other, was, ok := istio.Replacement(err, x.injectors, x.namespace, x.workload.Template, x.intent.Revision); ok {
+			x.o.say("           %s of the namespace is replaced, as --adopt says; unexpose gives it back", was)
+			inj, err, x.exposure.Replace = other, nil, true
+		}
+	}
 	if err != nil {
 		return err
 	}

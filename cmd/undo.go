@@ -240,7 +240,7 @@ func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone string) 
 // one that someone made under that name needs its hosts.
 func goes(p plan.Plan, name string) string {
 	for _, c := range p.Changes {
-		if c.ID.Kind == "VirtualService" && c.ID.Name == name && c.Action == plan.Delete {
+		if c.ID.Kind == "VirtualService" && c.ID.Name == name && (c.Action == plan.Delete || c.Action == plan.Update) {
 			return name
 		}
 	}
@@ -254,7 +254,11 @@ func (u *undoer) label(ctx context.Context, ns *plan.State) (changes []plan.Chan
 	if !u.last || !plan.Applied(*ns) {
 		return nil, ns.Labels, nil
 	}
-	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{manifest.NamespaceObject(u.namespace, types.UID(ns.UID))})
+	obj := manifest.NamespaceObject(u.namespace, types.UID(ns.UID))
+	if record := manifest.Adopted(ns.Object); record != "" {
+		return u.givenBack(ctx, obj.ID, ns, record)
+	}
+	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{obj})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,8 +5,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
@@ -77,4 +80,31 @@ func templateLabels(s *plan.State) map[string]any {
 		at, _ = at[key].(map[string]any)
 	}
 	return at
+}
+
+// givenBack gives the namespace back the label's value that expose replaced.
+func (u *undoer) givenBack(ctx context.Context, id manifest.ID, ns *plan.State, record string) ([]plan.Change, map[string]string, error) {
+	obj, err := manifest.Restored(id, record)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager, DryRun: []string{metav1.DryRunAll}}
+	dry, err := u.appliers["Namespace"].Apply(ctx, obj, ns.ResourceVersion, opts)
+	if err != nil {
+		return nil, nil, fmt.Errorf("giving back the label of %s: %w", id, err)
+	}
+	back := plan.Change{ID: id, Action: plan.Update, ResourceVersion: ns.ResourceVersion, Reason: "given back as it was before expose"}
+	if back.Object, err = manifest.Restored(id, record); err != nil {
+		return nil, nil, err
+	}
+	back.Object.Adopt, back.Object.Manager = true, manifest.GivenBack
+	last := plan.Change{ID: id, Action: plan.Update, Object: manifest.NamespaceObject(u.namespace, types.UID(ns.UID)), Reason: "the note of what it was"}
+	for _, f := range plan.Diff(ns.Object, dry.Object) {
+		if strings.HasPrefix(f.Path, "metadata.labels") {
+			back.Diff = append(back.Diff, f)
+		} else {
+			last.Diff = append(last.Diff, f)
+		}
+	}
+	return []plan.Change{back, last}, dry.Labels, nil
 }

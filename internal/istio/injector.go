@@ -191,8 +191,8 @@ func asItIs(injectors []Injector, ns *corev1.Namespace, workload string, templat
 		if ok && key == injectionLabel && v == "disabled" {
 			return Injection{}, false, &plan.ConflictError{Code: finding.OptedOut, ID: id,
 				Reason: "it carries istio-injection=disabled, an opt-out: someone chose to keep its pods without sidecars, and a second label would not help",
-				Hint: fmt.Sprintf("Nothing was written. If it may join the mesh, take the label away, and run the same command again: kubectl label namespace %s %s-",
-					ns.Name, key)}
+				Hint: fmt.Sprintf("Nothing was written. If it may join the mesh, take the label away, and run the same command again: kubectl label namespace %s %s-\n"+
+					"Or have it replaced, and given back by unexpose: --adopt", ns.Name, key)}
 		}
 		if ok {
 			code := finding.Stale

@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -153,6 +154,9 @@ func propose(ctx context.Context, by Appliers, obj manifest.Object) (plan.Step, 
 	if err != nil {
 		return plan.Step{}, readError(obj.ID, err)
 	}
+	if live != nil && manifest.Adopted(live.Object) != "" {
+		obj.Remember(manifest.Adopted(live.Object))
+	}
 	if live != nil && plan.Settled(obj, *live) {
 		return plan.Step{Want: obj, Live: live, Dry: live}, nil
 	}
@@ -160,7 +164,13 @@ func propose(ctx context.Context, by Appliers, obj manifest.Object) (plan.Step, 
 	// What someone else made is never written to; forcing its dry run only
 	// shows in what it differs, instead of whose each field is.
 	opts.Force = live != nil && !manifest.OnlyLabelled(obj.Kind) && !manifest.Owned(live.Labels)
+	if obj.Adopt = obj.Adopt && live != nil && (opts.Force || manifest.OnlyLabelled(obj.Kind)); obj.Adopt {
+		opts.Force = true
+	}
 	dry, err := by[obj.Kind].Apply(ctx, obj, "", opts)
+	if err == nil && obj.Adopt && plan.Differs(live, dry) {
+		dry, err = adopt(ctx, by, obj, live, opts)
+	}
 	if opts.Force && apierrors.IsInvalid(err) {
 		return plan.Step{}, &plan.ConflictError{Code: finding.NotOurs, ID: obj.ID, Hint: plan.WayPast(obj.ID),
 			Reason: "it exists and was not made by grpcmesh, and can't be made as wanted: " + err.Error()}
@@ -169,6 +179,16 @@ func propose(ctx context.Context, by Appliers, obj manifest.Object) (plan.Step, 
 		return plan.Step{}, applyError(obj.ID, err, "would refuse")
 	}
 	return plan.Step{Want: obj, Live: live, Dry: dry}, nil
+}
+
+// adopt is the dry run of taking an object over, with what it was noted on it.
+func adopt(ctx context.Context, by Appliers, obj manifest.Object, live *plan.State, opts metav1.ApplyOptions) (*plan.State, error) {
+	record, err := obj.Before(live.Object)
+	if err != nil {
+		return nil, err
+	}
+	obj.Remember(record)
+	return by[obj.Kind].Apply(ctx, obj, "", opts)
 }
 
 // unborn is a resourceVersion that no object has. A server-side apply that
@@ -201,7 +221,8 @@ func carry(ctx context.Context, by Appliers, c plan.Change) error {
 		if c.Action == plan.Create {
 			version = unborn
 		}
-		if _, err := by[c.ID.Kind].Apply(ctx, c.Object, version, metav1.ApplyOptions{FieldManager: manifest.FieldManager}); err != nil {
+		opts := metav1.ApplyOptions{FieldManager: cmp.Or(c.Object.Manager, manifest.FieldManager), Force: c.Object.Adopt}
+		if _, err := by[c.ID.Kind].Apply(ctx, c.Object, version, opts); err != nil {
 			return applyError(c.ID, err, "refused")
 		}
 	}

@@ -39,6 +39,10 @@ func (id ID) String() string { return id.Kind + "/" + id.Name }
 type Object struct {
 	ID
 	Apply any
+	// Adopt: one that someone else made is taken over, field by field as applied.
+	Adopt bool
+	// Manager is the field manager where it isn't FieldManager.
+	Manager string
 }
 
 // Exposure is an Intent with every open question answered from the cluster:
@@ -62,6 +66,11 @@ type Exposure struct {
 	Reuse     string
 	Service   string // the name of the Service to make; empty: the workload's
 	ReusePort int    // the port to name in the route; 0 where the Service has only one
+
+	// Adopt: a VirtualService of someone else's that holds the name is taken over.
+	// Taken: so is the Service, of which just the protocol of its Port is set.
+	// Replace: so is the value of the namespace's label.
+	Adopt, Taken, Replace bool
 
 	// ReuseGateway: the Gateway of that name is someone else's and already
 	// listens as wanted, so it is left alone.
@@ -101,13 +110,13 @@ func (e Exposure) ServiceName() string {
 // exposure.
 func GatewayObject(namespace string, selector map[string]string, servers []Server) Object {
 	e := Exposure{Namespace: namespace, GatewaySelector: selector, Servers: servers}
-	return Object{ID{"Gateway", namespace, GatewayName}, e.gateway()}
+	return Object{ID: ID{"Gateway", namespace, GatewayName}, Apply: e.gateway()}
 }
 
 // NamespaceObject owns nothing of a namespace: applied, it gives up what
 // grpcmesh had set on it.
 func NamespaceObject(name string, uid types.UID) Object {
-	return Object{ID{"Namespace", "", name}, coreac.Namespace(name).WithUID(uid)}
+	return Object{ID: ID{"Namespace", "", name}, Apply: coreac.Namespace(name).WithUID(uid)}
 }
 
 // Objects lists what the exposure means, in the order in which it is applied:
@@ -119,18 +128,18 @@ func (e Exposure) Objects() []Object {
 		if e.NamespaceUID != "" {
 			ns.WithUID(e.NamespaceUID)
 		}
-		objs = append(objs, Object{ID{"Namespace", "", e.Namespace}, ns})
+		objs = append(objs, Object{ID: ID{"Namespace", "", e.Namespace}, Apply: ns, Adopt: e.Replace})
 	}
 	if e.Reuse == "" {
-		objs = append(objs, Object{ID{"Service", e.Namespace, e.ServiceName()}, e.service()})
+		objs = append(objs, Object{ID: ID{"Service", e.Namespace, e.ServiceName()}, Apply: e.service(), Adopt: e.Taken})
 	}
 	if e.Route.WantsRule() && !e.ReuseRule {
-		objs = append(objs, Object{ID{"DestinationRule", e.Namespace, e.WorkloadName}, e.destinationRule()})
+		objs = append(objs, Object{ID: ID{"DestinationRule", e.Namespace, e.WorkloadName}, Apply: e.destinationRule()})
 	}
 	if !e.ReuseGateway {
-		objs = append(objs, Object{ID{"Gateway", e.Namespace, GatewayName}, e.gateway()})
+		objs = append(objs, Object{ID: ID{"Gateway", e.Namespace, GatewayName}, Apply: e.gateway()})
 	}
-	objs = append(objs, Object{ID{"VirtualService", e.Namespace, e.WorkloadName}, e.virtualService()})
+	objs = append(objs, Object{ID: ID{"VirtualService", e.Namespace, e.WorkloadName}, Apply: e.virtualService(), Adopt: e.Adopt})
 	if len(e.PodLabel) > 0 { // the last, as a restart is: it makes the pods anew
 		objs = append(objs, WorkloadObject(e.WorkloadKind, e.Namespace, e.WorkloadName, e.WorkloadUID, e.PodLabel))
 	}
@@ -147,6 +156,9 @@ func (e Exposure) labels() map[string]string {
 }
 
 func (e Exposure) service() *coreac.ServiceApplyConfiguration {
+	if e.Taken {
+		return e.takenService()
+	}
 	labels := map[string]string{}
 	maps.Copy(labels, e.Selector)
 	maps.Copy(labels, e.labels())

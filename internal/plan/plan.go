@@ -124,6 +124,8 @@ func Build(steps []Step) (Plan, error) {
 			switch {
 			case len(c.Diff) == 0:
 				c.Action = Unchanged
+			case s.Want.Adopt:
+				c.Reason = "what it was is kept in an annotation, and given back by unexpose"
 			case manifest.OnlyLabelled(s.Want.Kind) && s.Want.Kind != "Namespace":
 				c.Reason = "its pods are made anew"
 			}
@@ -132,6 +134,8 @@ func Build(steps []Step) (Plan, error) {
 			}
 		case len(beyondOwnMarks(c.Diff)) == 0:
 			c.Action, c.Diff, c.Reason = Reuse, nil, "not made by grpcmesh, already as wanted"
+		case s.Want.Adopt:
+			c.Action, c.Reason = Update, "adopted; it was not made by grpcmesh, and unexpose gives it back as it was"
 		default:
 			return Plan{}, &ConflictError{
 				Code:   finding.NotOurs,
@@ -153,6 +157,10 @@ func WayPast(id manifest.ID) string {
 		id.Namespace, strings.ToLower(id.Kind), id.Name)
 }
 
+// Differs says whether a dry run would alter more of an object than the marks
+// that say who made it.
+func Differs(live, dry *State) bool { return len(beyondOwnMarks(Diff(live.Object, dry.Object))) > 0 }
+
 // beyondOwnMarks leaves out the differences that only say who made the object,
 // and for which port.
 func beyondOwnMarks(fields []Field) []Field {
@@ -160,7 +168,7 @@ func beyondOwnMarks(fields []Field) []Field {
 	for _, f := range fields {
 		switch f.Path {
 		case "metadata.labels." + manifest.ManagedBy, "metadata.labels." + manifest.WorkloadLabel, "metadata.labels",
-			"metadata.annotations." + manifest.PortAnnotation, "metadata.annotations." + manifest.InjectAnnotation, "metadata.annotations":
+			"metadata.annotations." + manifest.PortAnnotation, "metadata.annotations." + manifest.InjectAnnotation, "metadata.annotations." + manifest.AdoptedAnnotation, "metadata.annotations":
 			continue
 		}
 		rest = append(rest, f)

@@ -12,8 +12,9 @@ import (
 )
 
 // Removal decides about one object that is to go: it is deleted if grpcmesh
-// made it and still owns it, and is kept, with the reason, where the label that
-// says so was forged or someone else has since written into its spec.
+// made it and still owns it, given back if grpcmesh adopted it, and is kept, with
+// the reason, where the label that says so was forged or someone else has since
+// written into its spec.
 func Removal(id manifest.ID, live State) Change {
 	c := Change{ID: id, Action: Delete, ResourceVersion: live.ResourceVersion, UID: live.UID}
 	others, ours := managers(live)
@@ -22,6 +23,13 @@ func Removal(id manifest.ID, live State) Change {
 		c.Action, c.Reason = Keep, "not made by grpcmesh"
 	case !ours:
 		c.Action, c.Reason = Keep, "its label says that grpcmesh made it, and its managed fields do not"
+	case manifest.Adopted(live.Object) != "":
+		restored, err := manifest.Restored(id, manifest.Adopted(live.Object))
+		if err != nil {
+			c.Action, c.Reason = Keep, err.Error()
+			break
+		}
+		c.Action, c.Object, c.Reason = Update, restored, "given back as it was before it was adopted"
 	case len(others) > 0:
 		c.Action, c.Reason = Keep, "parts of it were written by "+strings.Join(others, ", ")
 	}
@@ -83,7 +91,7 @@ func Exposed(all []State) []string {
 	var found []string
 	for _, s := range all {
 		kind, name, ok := strings.Cut(s.Labels[manifest.WorkloadLabel], ".")
-		if ok && (Removal(manifest.ID{}, s).Action == Delete || Leads(s)) {
+		if ok && (Removal(manifest.ID{}, s).Action == Delete || manifest.Adopted(s.Object) != "" || Leads(s)) {
 			found = append(found, fmt.Sprintf("%s/%s", kind, name))
 		}
 	}
