@@ -185,12 +185,13 @@ func TestLoadTLS(t *testing.T) {
 func TestLoadHostile(t *testing.T) { //nolint:paralleltest // it counts what all tests hold
 	addr := frames(t, func(p *peer, stream uint32) {
 		p.headers(stream, false, ":status", "200", "content-type", "application/grpc", "big", strings.Repeat("b", 10<<10))
-		if stream%64 == 1 { // a reply without an end, or one over the limit
+		switch stream % 64 {
+		case 1: // a reply without an end
 			_ = p.WriteData(stream, false, []byte{0, 0, 0x3f, 0xff, 0xff})
 			for range 8 {
 				_ = p.WriteData(stream, false, make([]byte, 16<<10))
 			}
-		} else if stream%64 == 3 {
+		case 3: // trailers over the limit
 			huge := []string{"grpc-status", "0"}
 			for i := range 18 {
 				huge = append(huge, fmt.Sprint("big-", i), strings.Repeat("c", 1<<10))
@@ -221,7 +222,7 @@ func TestLoadHostile(t *testing.T) { //nolint:paralleltest // it counts what all
 	stop()
 	wg.Wait()
 	// Nearly all hang, with 10 KiB of headers each.
-	if most > 256<<20 || most < 20<<20 || ended == 0 || dials != 1 {
+	if most > 256<<20 || most < 8<<20 || ended == 0 || dials != 1 {
 		t.Errorf("%d MiB were held, %d calls ended, %d dials", most>>20, ended, dials)
 	}
 }
