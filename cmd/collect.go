@@ -70,6 +70,11 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.o.load.duringRollout {
+		if err := r.mayRoll(ctx, before); err != nil {
+			return nil, err
+		}
+	}
 	rung, why, err := r.rung(ctx)
 	if err != nil {
 		return nil, err
@@ -96,7 +101,7 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 		}
 		r.o.say("by         the request counters of %s (%s); %s", whose, why, writes)
 		if r.o.load.asked {
-			r.loaded = &report.Load{NotMade: "only a probe route tells which pod answered a call, and pods are told apart by counters (" + why + ")"}
+			r.noLoad(e, "only a probe route tells which pod answered a call, and pods are told apart by counters ("+why+")")
 		}
 		err = r.byCounters(ctx, e)
 		if rung == check.RungRoute {
@@ -105,6 +110,9 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	}
 	if err != nil && !errors.Is(err, errNotLive) {
 		return nil, err
+	}
+	if r.o.load.asked && r.loaded == nil {
+		r.noLoad(e, "the check did not come that far")
 	}
 	e.Control = r.control(ctx, e)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)

@@ -92,7 +92,7 @@ func (o *verifyOptions) validLoad() error {
 		return invalid("--in-flight", l.inFlight, "must be from the number of --connections to 10,000")
 	case o.readOnly:
 		return invalid("--read-only", true, "leaves no way to tell which pod answered a call of a load: that takes a probe route")
-	case o.identify == check.RungSidecars:
+	case o.identify != "auto" && o.identify != check.RungRoute:
 		return invalid("--identify", o.identify, "tells calls in sum only, and a load wants each: use --identify=route")
 	}
 	return nil
@@ -130,7 +130,7 @@ func (o *verifyOptions) limit() int {
 func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 	usual, ok := usualCode(e.Samples)
 	if !ok {
-		r.loaded = &report.Load{NotMade: "no pod had answered before it"}
+		r.noLoad(e, "no pod had answered before it")
 		return nil
 	}
 	var err error
@@ -181,6 +181,14 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 		r.loaded.Rollout, e.Rollout = roll.document(ctx, unfinished, pods)
 	}
 	return nil
+}
+
+// noLoad says why there is none. A rollout that was to be watched was not.
+func (r *run) noLoad(e *check.Evidence, why string) {
+	r.loaded = &report.Load{NotMade: why}
+	if r.o.load.duringRollout {
+		e.Rollout = &check.Rollout{Workload: "the workload", MaxLost: r.o.load.maxLost, Unfinished: why}
+	}
 }
 
 // usualCode is the status that pods gave most before the load: of a method

@@ -45,6 +45,31 @@ type rollover struct {
 	first    map[string]time.Duration // of new ones: their first good answer
 }
 
+// mayRoll says before any call, and any write, what stands against watching a
+// rollout, or against starting one.
+func (r *run) mayRoll(ctx context.Context, pods []check.Endpoint) error {
+	needed := []k8s.Permission{{Verb: "list", Resource: "pods", Namespace: r.t.namespace}}
+	for _, resource := range []string{"deployments", "statefulsets", "daemonsets"} {
+		needed = append(needed, k8s.Permission{Verb: "list", Group: "apps", Resource: resource, Namespace: r.t.namespace},
+			k8s.Permission{Verb: "get", Group: "apps", Resource: resource, Namespace: r.t.namespace})
+		if r.o.load.restart {
+			needed = append(needed, k8s.Permission{Verb: "patch", Group: "apps", Resource: resource, Namespace: r.t.namespace})
+		}
+	}
+	for _, resource := range []string{"replicasets", "controllerrevisions"} {
+		needed = append(needed, k8s.Permission{Verb: "list", Group: "apps", Resource: resource, Namespace: r.t.namespace})
+	}
+	missing, err := r.t.cluster.Missing(ctx, needed)
+	if err == nil && len(missing) > 0 {
+		err = &k8s.DeniedError{Purpose: "--during-rollout", Missing: missing, Hint: "Ask for the permission, or leave it out."}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = r.rolledBy(ctx, pods)
+	return err
+}
+
 // rolledBy finds the workload whose pods the route leads to.
 func (r *run) rolledBy(ctx context.Context, pods []check.Endpoint) (k8s.Workload, error) {
 	all, err := r.t.cluster.Workloads(ctx, r.t.namespace)
