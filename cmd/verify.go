@@ -283,6 +283,10 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 	if s := plainCall(ctx, conn, call); o.path != "" || s.Upstream || s.Code != codes.Unimplemented {
 		evidence.Witness, evidence.WitnessWhy = []probe.Sample{s}, ""
 	}
+	r := &run{o: o}
+	if o.load.asked {
+		r.noLoad(&evidence, "there is no cluster to add a probe route to")
+	}
 	return o.judge(&report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
-		Target: "an address, with no cluster to ask what is behind it"}, evidence)
+		Target: "an address, with no cluster to ask what is behind it", Load: r.loaded}, evidence)
 }
