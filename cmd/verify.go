@@ -126,7 +126,7 @@ that either those of the pods' sidecars (--identify=sidecars).`,
 	fs.StringVar(&o.path, "path", "", "Method that real calls use, as `/PKG.SERVICE/METHOD`, where the app has no reflection; it is called with a message that no app can read.")
 	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route, admin or sidecars.")
 	fs.BoolVar(&o.readOnly, "read-only", false, "Write nothing to the cluster; auto then never takes route.")
-	fs.StringVar(&o.controls, "control", controlAuto, "Make the same calls to the Service itself too, where layer 4 pins them to one pod: auto (where it can be reached), always or never.")
+	fs.StringVar(&o.controls, "control", controlAuto, "Make the same calls to the Service itself too, where layer 4 pins them to one pod: =auto (where it can be reached), =always or =never.")
 	fs.Lookup("control").NoOptDefVal = controlAlways
 	fs.IntVar(&o.requests, "requests", 0, "Most calls to make for telling pods apart. 0: as many as the statistics need.")
 	o.load.add(fs)
