@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -40,11 +41,25 @@ func givenFlags(c *cobra.Command, but ...string) []string {
 	connection := c.InheritedFlags()
 	c.Flags().Visit(func(f *pflag.Flag) {
 		if (connection.Lookup(f.Name) == nil || f.Name == "namespace") && !slices.Contains(but, f.Name) {
-			flags = append(flags, asGiven(f)...)
+			flags = append(flags, withoutSecrets(f, asGiven(f))...)
 		}
 	})
 	return flags
 }
+
+// withoutSecrets leaves a placeholder of metadata that may well be a secret.
+func withoutSecrets(f *pflag.Flag, words []string) []string {
+	for i, word := range words {
+		name, _, ok := strings.Cut(word, "=")
+		if f.Name == "metadata" && ok && secretName.MatchString(name) {
+			words[i] = name + "=VALUE"
+		}
+	}
+	return words
+}
+
+// secretName are names of metadata whose value is not to be printed.
+var secretName = regexp.MustCompile(`(?i)auth|cookie|token|secret|key|pass|session|-bin$`)
 
 // asGiven is a flag with its value, as words of a command line.
 func asGiven(f *pflag.Flag) []string {

@@ -34,6 +34,7 @@ type run struct {
 	proof string
 	left  bool // the probe route may not be gone
 	line  *progress
+	marks map[string]string // metadata of calls by the probe route, once known
 
 	after  []check.Endpoint // at the end of the check, where a load followed
 	loaded *report.Load
@@ -196,7 +197,7 @@ func (r *run) counting(ctx context.Context) (rung string, missing []k8s.Permissi
 // hidden is why no call would ever meet a probe route, or "": a rule that takes
 // any path, and yet is not one of those which Istio puts behind all others.
 func (r *run) hidden() string {
-	if taken := r.takes(noPath); taken.OK && !taken.Entry.TakesAll() {
+	if taken := r.t.table.Take(r.t.call(r.o.dialAuthority(), noPath, r.marked())); taken.OK && !taken.Entry.TakesAll() {
 		return fmt.Sprintf("%s takes calls of any path and stands before a probe route", taken.Entry)
 	}
 	return ""
@@ -214,6 +215,9 @@ const refuted = "the gateway never took up a route of the same host and Gateway,
 func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	r.nonce, r.proof = probe.NewNonce(), probe.NewNonce()
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
+	if left := r.leftOut(); left != "" {
+		r.o.say("           calls by it go without %s, by which other rules would take them before it; the others carry it", left)
+	}
 	spec := istio.ProbeSpec{Under: r.t.entry, On: r.t.gw, Host: r.t.gw.Pattern(r.t.vs, r.o.authorityHost()),
 		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(r.proof), TTL: r.o.timeout + r.o.loadTakes() + probeGrace}
 	remove := lend(ctx, r.o.IO, r.t.mesh, spec.Route(), r.o.say)
@@ -235,7 +239,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	}
 	seen := &newcomers{list: r.t.endpoints}
 	for !check.Enough(*e) {
-		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof})
+		s, err := r.call(ctx, r.probing())
 		if err != nil {
 			break // the samples so far are judged; the last of them says why
 		}
@@ -281,7 +285,7 @@ func (r *run) awaitProbe(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		s, err := r.call(ctx, probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof})
+		s, err := r.call(ctx, r.probing())
 		if err == nil && s.Stamped {
 			return nil
 		}

@@ -77,7 +77,7 @@ func (r *run) contrast(ctx context.Context, e *check.Evidence, conn *probe.Conn,
 		return err
 	}
 	for range controlCalls {
-		if s := conn.Call(ctx, probe.Call{Path: noPath}); s.NoAnswer {
+		if s := conn.Call(ctx, probe.Call{Path: noPath, Metadata: r.o.metadata}); s.NoAnswer {
 			return fmt.Errorf("a call was not answered: %s", s.Err)
 		}
 		c.Calls++

@@ -96,7 +96,9 @@ func (r *run) counted(ctx context.Context, e *check.Evidence, users []probe.Call
 		if end, ok := ctx.Deadline(); ok && time.Until(end) < min(counterTime, r.o.timeout/4) {
 			return true // what was made must still be counted, and is judged
 		}
-		s, err := r.call(ctx, users[i%len(users)])
+		user := users[i%len(users)]
+		user.Metadata = r.o.metadata
+		s, err := r.call(ctx, user)
 		if err != nil {
 			return true
 		}
@@ -131,22 +133,27 @@ func (r *run) userCalls(ctx context.Context, e *check.Evidence) []probe.Call {
 // reflectAtPod asks one of the pods itself what services it has: on this rung
 // nothing may be added that would lead reflection through the gateway.
 func (r *run) reflectAtPod(ctx context.Context) ([]probe.Service, error) {
+	conn, err := r.openPod(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.Services(ctx, "", r.o.metadata)
+}
+
+// openPod connects to one of the pods itself.
+func (r *run) openPod(ctx context.Context) (*probe.Conn, error) {
 	endpoints, err := r.t.endpoints(ctx)
 	if err != nil || len(endpoints) == 0 {
 		return nil, errors.Join(err, errors.New("no pod is ready"))
 	}
 	ep := endpoints[0]
-	conn, err := probe.Open(ctx, probe.Target{
+	return probe.Open(ctx, probe.Target{
 		Addr: ep.Pod, Authority: r.o.dialAuthority(),
 		Network: func(ctx context.Context) (net.Conn, error) {
 			return r.t.cluster.Forward(ctx, ep.Namespace, ep.Pod, portOf(ep.Address))
 		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = conn.Close() }()
-	return conn.Services(ctx, "")
 }
 
 // mostCounted bounds the calls of a run whose shares or false-alarm rate ask for

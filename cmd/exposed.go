@@ -2,7 +2,9 @@ package cmd
 
 import (
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +60,10 @@ func (x *exposer) verifyCommand(addr string) string {
 	args := []string{"--addr", addr}
 	if x.exposure.Host != "*" {
 		args = append(args, "--authority", authorityFor(x.exposure.Host, ""))
+	}
+	metadata := x.exposure.Route.Metadata()
+	for _, name := range slices.Sorted(maps.Keys(metadata)) {
+		args = append(args, "--metadata", name+"="+metadata[name])
 	}
 	if x.exposure.TLS.On() {
 		args = append(args, "--tls")

@@ -48,6 +48,10 @@ func TestDocument(t *testing.T) {
 			verify + "203.0.113.10:8000 --authority grpcmesh.a.com", "", []string{"203.0.113.10:8000"}},
 		{"a host that other routes serve too", []func(*exposer){addressed("203.0.113.10"), host("a.com"), shared},
 			verify + "203.0.113.10:8000 --authority a.com -n test --virtual-service server", "", []string{"203.0.113.10:8000"}},
+		{"calls with metadata", []func(*exposer){addressed("203.0.113.10"), func(x *exposer) {
+			x.exposure.Route.MatchHeaders = map[string]string{"x-user": "jane doe", "b": "v*"}
+		}},
+			verify + "203.0.113.10:8000 --metadata b=v --metadata 'x-user=jane doe'", "", []string{"203.0.113.10:8000"}},
 		{"another cluster", []func(*exposer){addressed("203.0.113.10"), connected("--context", "'my lab'")},
 			verify + "203.0.113.10:8000 --context 'my lab'", "", []string{"203.0.113.10:8000"}},
 		{"a node port", []func(*exposer){of("NodePort", 80, 30080, "192.0.2.1")},

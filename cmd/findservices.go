@@ -63,7 +63,7 @@ func (x *exposer) reflect(ctx context.Context, pod *corev1.Pod) ([]probe.Service
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
-	return conn.Services(ctx, "")
+	return conn.Services(ctx, "", nil)
 }
 
 // withinRun tells of a route in the way that it is one which the same run is to

@@ -148,7 +148,7 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 			return err
 		}
 	}
-	l := probe.Load{Call: probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof}, Connections: r.o.load.connections, InFlight: r.o.load.inFlight,
+	l := probe.Load{Call: r.probing(), Connections: r.o.load.connections, InFlight: r.o.load.inFlight,
 		Requests: int64(r.o.requests), Duration: r.o.load.duration, Rate: r.o.load.rate}
 	r.o.say("load       %s", l)
 	tally, begun := spread.NewTally(), time.Now()

@@ -120,8 +120,15 @@ func (o *verifyOptions) listeners(routes istio.Routes, ingresses []istio.Ingress
 // its first.
 func (o *verifyOptions) chooseRule(t *target) (istio.Entry, error) {
 	lead, ok := t.table.Lead(t.vs, o.meant)
+	if len(o.metadata) > 0 && o.path == "" {
+		given := t.table.With(o.metadata)
+		if lead, ok = given.Lead(t.vs, o.meant); !ok && len(given) > 0 {
+			return lead, &manifest.TargetError{What: fmt.Sprintf("calls with this metadata (%s) never reach VirtualService %s/%s; the first rule that takes such calls is %s", metadataNames(o.metadata), t.vs.Namespace, t.vs.Name, given[0]),
+				Hint: fmt.Sprintf("Test that one instead: --namespace %s --virtual-service %s; or give the --metadata that the route asks for.", given[0].VirtualService.Namespace, given[0].VirtualService.Name)}
+		}
+	}
 	if o.path != "" {
-		taken := t.takes(o.dialAuthority(), o.path)
+		taken := t.takes(o, o.path)
 		switch {
 		case taken.OK && taken.Unsure == "" && taken.Entry.VirtualService != t.vs:
 			return lead, &manifest.TargetError{What: fmt.Sprintf("calls to %s are taken by %s, not by VirtualService %s/%s", o.path, taken.Entry, t.vs.Namespace, t.vs.Name),
@@ -140,9 +147,9 @@ func (o *verifyOptions) chooseRule(t *target) (istio.Entry, error) {
 	return lead, nil
 }
 
-// takes is what the gateway makes of a call to the path.
-func (t *target) takes(authority, path string) istio.Taken {
-	return t.table.Take(istio.Call{Path: path, Authority: authority, TLS: t.gw.Secures()})
+// takes is what the gateway makes of a user's call to the path.
+func (t *target) takes(o *verifyOptions, path string) istio.Taken {
+	return t.table.Take(t.call(o.dialAuthority(), path, o.metadata))
 }
 
 // choose narrows the VirtualServices that serve the authority to the one meant:
@@ -154,8 +161,14 @@ func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, l
 	if len(fit) > 1 && o.path != "" {
 		fit = slices.DeleteFunc(fit, func(c istio.Candidate) bool {
 			t := &target{gw: c.Listener, table: routes.Table(c.Listener, serving)}
-			taken := t.takes(o.dialAuthority(), o.path)
+			taken := t.takes(o, o.path)
 			return taken.OK && taken.Unsure == "" && taken.Entry.VirtualService != c.VirtualService
+		})
+	}
+	if len(fit) > 1 && len(o.metadata) > 0 {
+		fit = slices.DeleteFunc(fit, func(c istio.Candidate) bool {
+			_, ok := routes.Table(c.Listener, serving).With(o.metadata).Lead(c.VirtualService, o.meant)
+			return !ok
 		})
 	}
 	if fit = distinct(routes, serving, fit); len(fit) == 1 {

@@ -34,6 +34,8 @@ type verifyOptions struct {
 	path           string
 	identify       string
 	readOnly       bool
+	metadataGiven  []string
+	metadata       map[string]string // of every call, by lower-case names, as on the wire
 	requests       int
 	alpha          float64
 	timeout        time.Duration
@@ -80,6 +82,9 @@ that either those of the pods' sidecars (--identify=sidecars).`,
   # One host of several behind that address
   grpcmesh verify --addr 203.0.113.10:8000 --authority greeter.example.com
 
+  # A route that takes calls with some metadata only
+  grpcmesh verify --addr 203.0.113.10:8000 --metadata x-user=jane
+
   # By TLS, with a CA of one's own
   grpcmesh verify --addr 203.0.113.10:443 --authority greeter.example.com --tls --ca-file ca.crt
 
@@ -124,6 +129,7 @@ that either those of the pods' sidecars (--identify=sidecars).`,
 	fs.StringVar(&o.service, "service", "", "Narrow it to the route that leads to this Service.")
 	fs.StringVar(&o.virtualService, "virtual-service", "", "Narrow it to this VirtualService.")
 	fs.StringVar(&o.path, "path", "", "Method that real calls use, as `/PKG.SERVICE/METHOD`, where the app has no reflection; it is called with a message that no app can read.")
+	fs.StringArrayVar(&o.metadataGiven, "metadata", nil, "Metadata that every call carries, as `NAME=VALUE`; may be given several times. The value of a NAME that ends in -bin is in base64.")
 	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route, admin or sidecars.")
 	fs.BoolVar(&o.readOnly, "read-only", false, "Write nothing to the cluster; auto then never takes route.")
 	fs.StringVar(&o.controls, "control", controlAuto, "Make the same calls to the Service itself too, where layer 4 pins them to one pod: =auto (where it can be reached), =always or =never.")
@@ -180,6 +186,10 @@ func (o *verifyOptions) validate() error {
 	}
 	if o.path != "" && !methodPath.MatchString(o.path) {
 		return invalid("--path", o.path, "is not /PKG.SERVICE/METHOD")
+	}
+	var err error
+	if o.metadata, err = parseMetadata(o.metadataGiven); err != nil {
+		return err
 	}
 	return o.validLoad()
 }
@@ -247,7 +257,7 @@ func (o *verifyOptions) examine(ctx context.Context, cluster *k8s.Cluster, mesh 
 	if err != nil {
 		return nil, nil, err
 	}
-	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(), Target: t.describe()}
+	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(), Target: o.describe(t)}
 	o.say("testing    %s", doc.Target)
 	for _, p := range t.policies {
 		if p.Denied != nil {
@@ -275,9 +285,9 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 	o.say("no cluster %s", why)
 	evidence := check.Evidence{Rung: check.RungRoute, Alpha: o.alpha, Where: check.Where{Address: o.addr}, TLS: secured(conn),
 		WitnessWhy: "there is no cluster to ask which methods the app has"}
-	call := probe.Call{Path: noPath}
+	call := probe.Call{Path: noPath, Metadata: o.metadata}
 	if o.path != "" {
-		call = probe.Call{Path: o.path, Payload: unreadable()}
+		call.Path, call.Payload = o.path, unreadable()
 	}
 	// That a gateway has no route for a method which nobody has says nothing.
 	if s := plainCall(ctx, conn, call); o.path != "" || s.Upstream || s.Code != codes.Unimplemented {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -109,7 +110,7 @@ func (o *verifyOptions) targets(ctx context.Context, cluster *k8s.Cluster, mesh 
 		if err != nil {
 			return nil, err
 		}
-		all := o.each(w, w.exposures(namespace))
+		all := o.each(w, w.exposures(namespace), map[string]string{})
 		if len(all) == 0 {
 			return nil, &manifest.TargetError{What: "nothing is exposed through a gateway in namespace " + namespace, Hint: "See where something is: grpcmesh status -A"}
 		}
@@ -136,7 +137,11 @@ func (o *verifyOptions) targets(ctx context.Context, cluster *k8s.Cluster, mesh 
 			errs = append(errs, &manifest.TargetError{What: fmt.Sprintf("%s/%s is not exposed under host %s", intent.Namespace, intent.Workload, intent.Host),
 				Hint: "Expose it first: grpcmesh expose -f FILE; or see what is exposed: grpcmesh status -n " + intent.Namespace})
 		}
-		all = append(all, o.each(w, found)...)
+		metadata := intent.Route.Metadata()
+		if metadata == nil {
+			metadata = map[string]string{}
+		}
+		all = append(all, o.each(w, found, metadata)...)
 	}
 	return all, errors.Join(errs...)
 }
@@ -155,8 +160,8 @@ func exposes(e report.Exposure, intent manifest.Intent) bool {
 }
 
 // each makes a check of each exposure, by the first of its addresses unless one
-// was given.
-func (o *verifyOptions) each(w *view, exposures []report.Exposure) []*verifyOptions {
+// was given, and with the metadata, where none of that name was given.
+func (o *verifyOptions) each(w *view, exposures []report.Exposure, metadata map[string]string) []*verifyOptions {
 	var all []*verifyOptions
 	for _, e := range exposures {
 		one := *o
@@ -168,6 +173,8 @@ func (o *verifyOptions) each(w *view, exposures []report.Exposure) []*verifyOpti
 			one.tls = o.tls.toggled(secured)
 		}
 		one.authority = authorityFor(e.Hosts[0], one.addr)
+		one.metadata = maps.Clone(metadata)
+		maps.Copy(one.metadata, o.metadata)
 		all = append(all, &one)
 	}
 	return all

@@ -41,6 +41,7 @@ func (r *run) witness(ctx context.Context, e *check.Evidence) {
 			if ctx.Err() != nil || silent == mostSilent {
 				break
 			}
+			c.Metadata = r.o.metadata
 			s := plainCall(ctx, r.conn, c)
 			e.Witness = append(e.Witness, s)
 			if !s.NoAnswer {
@@ -134,7 +135,7 @@ func (r *run) witnessCalls(ctx context.Context, reflect func(context.Context) ([
 		err = fmt.Errorf("the app does not answer reflection (%w)", err)
 	}
 	if calls, why = r.own([]probe.Call{{Path: noPath}}); len(calls) > 0 && r.ours(noPath) {
-		if other, ok := r.t.besides(); ok {
+		if other, ok := r.t.besides(r.o.metadata); ok {
 			return nil, fmt.Sprintf("%s, and real calls may be taken by %s", err, other)
 		}
 		return calls, ""
@@ -144,14 +145,18 @@ func (r *run) witnessCalls(ctx context.Context, reflect func(context.Context) ([
 	return nil, err.Error() + ", and the route takes some paths only"
 }
 
-// besides is another rule than the one under test that calls to the host may
-// meet.
-func (t *target) besides() (istio.Entry, bool) {
-	i := slices.IndexFunc(t.table, func(e istio.Entry) bool { return !e.Same(t.entry) })
+// besides is another rule than the one under test that calls with the metadata
+// may meet.
+func (t *target) besides(metadata map[string]string) (istio.Entry, bool) {
+	table := t.table
+	if len(metadata) > 0 {
+		table = table.With(metadata)
+	}
+	i := slices.IndexFunc(table, func(e istio.Entry) bool { return !e.Same(t.entry) })
 	if i < 0 {
 		return istio.Entry{}, false
 	}
-	return t.table[i], true
+	return table[i], true
 }
 
 // callsOf picks calls for each of the app's services: of its methods, with a
@@ -222,7 +227,7 @@ func (r *run) own(calls []probe.Call, streams ...string) (own []probe.Call, why 
 	return own[:min(len(own), mostWitnesses)], why
 }
 
-func (r *run) takes(path string) istio.Taken { return r.t.takes(r.o.dialAuthority(), path) }
+func (r *run) takes(path string) istio.Taken { return r.t.takes(r.o, path) }
 
 // ours says whether calls to the path surely meet the rule under test.
 func (r *run) ours(path string) bool {
@@ -242,10 +247,11 @@ func (r *run) alike(a, b string) bool {
 // policy or a rewrite may be in the way: then a pod itself is asked.
 func (r *run) reflect(ctx context.Context) ([]probe.Service, error) {
 	var err error
-	if taken := r.takes(reflectionPath); taken.OK && !taken.Entry.TakesAll() && !taken.Entry.Same(r.t.entry) {
+	metadata := r.marked()
+	if taken := r.t.table.Take(r.t.call(r.o.dialAuthority(), reflectionPath, metadata)); taken.OK && !taken.Entry.TakesAll() && !taken.Entry.Same(r.t.entry) {
 		err = fmt.Errorf("calls to it are taken by %s", taken.Entry)
 	} else {
-		services, failed := r.conn.Services(ctx, r.nonce)
+		services, failed := r.conn.Services(ctx, r.nonce, metadata)
 		if failed == nil {
 			return services, nil
 		}

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"sync"
@@ -26,7 +27,8 @@ type Call struct {
 	Proof string
 	// Payload is the encoded request message.
 	Payload []byte
-	// Metadata are further request headers.
+	// Metadata are further request headers, by lower-case names, as they
+	// stand on the wire: those whose names end in -bin in base64.
 	Metadata map[string]string
 }
 
@@ -181,7 +183,15 @@ func (raw) Unmarshal(mem.BufferSlice, any) error { return nil }
 func (raw) Name() string { return "" }
 
 func requestContext(ctx context.Context, seen *answer, nonce string, more map[string]string) context.Context {
-	md := metadata.New(more)
+	md := metadata.MD{}
+	for name, value := range more {
+		if strings.HasSuffix(name, "-bin") { // grpc-go encodes it
+			if raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "=")); err == nil {
+				value = string(raw)
+			}
+		}
+		md.Set(name, value)
+	}
 	if nonce != "" {
 		md.Set(HeaderNonce, nonce)
 	}

@@ -45,8 +45,8 @@ func echo(t *testing.T) string {
 			return err
 		}
 		md, _ := metadata.FromIncomingContext(stream.Context())
-		if got := fmt.Sprint(md.Get(HeaderNonce), md.Get("k"), md.Get(":authority"), md.Get("content-type"), string(in.Materialize())); path == "/echo.Echo/Check" &&
-			got != "[n0] [v] [app.example] [application/grpc]payload" {
+		if got := fmt.Sprint(md.Get(HeaderNonce), md.Get("k"), md.Get("b-bin"), md.Get(":authority"), md.Get("content-type"), string(in.Materialize())); path == "/echo.Echo/Check" &&
+			got != "[n0] [v] [\xff\x00] [app.example] [application/grpc]payload" {
 			return status.Error(codes.InvalidArgument, got)
 		}
 		_ = stream.SetHeader(stamped())
@@ -64,7 +64,7 @@ func (keep) Unmarshal(data mem.BufferSlice, v any) error {
 
 func TestCall(t *testing.T) {
 	conn := open(t, Target{Addr: echo(t), Authority: "app.example", Conn: 4})
-	ok := conn.Call(t.Context(), Call{Path: "/echo.Echo/Check", Nonce: "n0", Proof: "p0", Payload: []byte("payload"), Metadata: map[string]string{"k": "v"}})
+	ok := conn.Call(t.Context(), Call{Path: "/echo.Echo/Check", Nonce: "n0", Proof: "p0", Payload: []byte("payload"), Metadata: map[string]string{"k": "v", "b-bin": "/wA"}})
 	none := conn.Call(t.Context(), Call{Path: "/no.Such/Method", Nonce: "n0", Proof: "p0"})
 	for i, s := range []Sample{ok, none} {
 		if s.Seq != i+1 || s.Conn != 4 || !s.Stamped || !s.Upstream || s.Server != "istio-envoy" || s.NoAnswer || s.GoAway || s.Err != "" {

@@ -49,40 +49,47 @@ type Method struct {
 
 // Services lists the server's services by reflection v1, or v1alpha where
 // that is not served, sorted by name. A nonce sends it by the probe route.
+// The metadata goes with it, as Call.Metadata does.
 // Bounded: 30 s if ctx has no deadline, 1000 services, 32 MiB of descriptors.
 // The descriptors are read, not linked: an import that is missing or cyclic
 // takes nothing away from the names.
 //
 // Errors: ErrNoReflection (by errors.Is), and others that name the service.
-func (c *Conn) Services(ctx context.Context, nonce string) ([]Service, error) {
+func (c *Conn) Services(ctx context.Context, nonce string, metadata map[string]string) ([]Service, error) {
+	return reflected(ctx, c, nonce, metadata, c.services)
+}
+
+// reflected asks by reflection v1, or v1alpha where that is not served.
+func reflected[T any](ctx context.Context, c *Conn, nonce string, metadata map[string]string, ask func(ctx context.Context, version string) (T, error)) (got T, err error) {
 	ctx, cancel := bounded(ctx, servicesLimit)
 	defer cancel()
 	// The messages of both versions are the same on the wire.
 	for _, version := range []string{"v1", "v1alpha"} {
-		services, err := c.services(requestContext(ctx, &answer{}, nonce, nil), version)
+		got, err = ask(requestContext(ctx, &answer{}, nonce, metadata), version)
 		if status.Code(err) == codes.Unimplemented {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: reflection %s: %w", c.target.Addr, version, err)
+			return got, fmt.Errorf("%s: reflection %s: %w", c.target.Addr, version, err)
 		}
-		return services, nil
+		return got, nil
 	}
-	return nil, fmt.Errorf("%s: %w; turn it on, or name a method with its path", c.target.Addr, ErrNoReflection)
+	return got, fmt.Errorf("%s: %w; turn it on, or name a method with its path", c.target.Addr, ErrNoReflection)
 }
 
-func (c *Conn) services(ctx context.Context, version string) ([]Service, error) {
+type request = reflection.ServerReflectionRequest
+
+// asker opens a stream of reflection, which ends with ctx.
+func (c *Conn) asker(ctx context.Context, version string) (ask func(*request) (*reflection.ServerReflectionResponse, error), err error) {
 	if why := c.wire.ended(); why != "" {
 		return nil, errors.New(why)
 	}
-	ctx, cancel := context.WithCancel(ctx) // ends the stream
-	defer cancel()
 	stream, err := c.client.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true},
 		"/grpc.reflection."+version+".ServerReflection/ServerReflectionInfo")
 	if err != nil {
 		return nil, err
 	}
-	ask := func(request *reflection.ServerReflectionRequest) (*reflection.ServerReflectionResponse, error) {
+	return func(request *request) (*reflection.ServerReflectionResponse, error) {
 		// A failed send's reason is what the receive gets.
 		_ = stream.SendMsg(request)
 		response := &reflection.ServerReflectionResponse{}
@@ -93,6 +100,15 @@ func (c *Conn) services(ctx context.Context, version string) ([]Service, error) 
 			return nil, fmt.Errorf("the server says %q (code %d)", clip(e.GetErrorMessage()), e.GetErrorCode())
 		}
 		return response, nil
+	}, nil
+}
+
+func (c *Conn) services(ctx context.Context, version string) ([]Service, error) {
+	ctx, cancel := context.WithCancel(ctx) // ends the stream
+	defer cancel()
+	ask, err := c.asker(ctx, version)
+	if err != nil {
+		return nil, err
 	}
 	response, err := ask(&reflection.ServerReflectionRequest{
 		MessageRequest: &reflection.ServerReflectionRequest_ListServices{},

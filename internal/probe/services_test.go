@@ -37,12 +37,12 @@ func TestServices(t *testing.T) {
 			nonces := make(chan string, 16)
 			server := grpc.NewServer(grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 				md, _ := metadata.FromIncomingContext(stream.Context())
-				nonces <- strings.Join(md.Get(HeaderNonce), ",")
+				nonces <- strings.Join(append(md.Get(HeaderNonce), md.Get("k")...), ",")
 				return handler(srv, stream)
 			}))
 			healthpb.RegisterHealthServer(server, health.NewServer())
 			register(server)
-			services, err := open(t, Target{Addr: serveGRPC(t, server)}).Services(t.Context(), "n0")
+			services, err := open(t, Target{Addr: serveGRPC(t, server)}).Services(t.Context(), "n0", map[string]string{"k": "v"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestServices(t *testing.T) {
 			if diff := cmp.Diff([]Method{{Name: "ServerReflectionInfo", ClientStream: true, ServerStream: true}}, last.Methods); diff != "" {
 				t.Error(diff)
 			}
-			if got := <-nonces; got != "n0" {
+			if got := <-nonces; got != "n0,v" {
 				t.Errorf("nonce %q", got)
 			}
 		})
@@ -62,12 +62,12 @@ func TestServices(t *testing.T) {
 
 func TestNoReflection(t *testing.T) {
 	conn := open(t, Target{Addr: serveGRPC(t, grpc.NewServer())})
-	if _, err := conn.Services(t.Context(), ""); !errors.Is(err, ErrNoReflection) {
+	if _, err := conn.Services(t.Context(), "", nil); !errors.Is(err, ErrNoReflection) {
 		t.Error(err)
 	}
 	dead := open(t, Target{Addr: frames(t, func(p *peer, _ uint32) { _ = p.conn.Close() })})
 	dead.Call(t.Context(), Call{Path: "/a.B/C"})
-	if _, err := dead.Services(t.Context(), ""); err == nil || errors.Is(err, ErrNoReflection) {
+	if _, err := dead.Services(t.Context(), "", nil); err == nil || errors.Is(err, ErrNoReflection) {
 		t.Error("a dead connection is not one without reflection:", err)
 	}
 }
@@ -131,7 +131,7 @@ func TestHostileReflection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := grpc.NewServer()
 			reflection.RegisterServerReflectionServer(server, liar{names: tc.names, file: tc.file})
-			services, err := open(t, Target{Addr: serveGRPC(t, server)}).Services(t.Context(), "")
+			services, err := open(t, Target{Addr: serveGRPC(t, server)}).Services(t.Context(), "", nil)
 			if tc.want == "" {
 				if err != nil || len(services) != 1 || services[0].Methods[0].Name != "C" {
 					t.Errorf("%v %v", services, err)
