@@ -67,6 +67,9 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	if err := r.dial(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.describeCall(ctx); err != nil {
+		return nil, err
+	}
 	before, err := r.t.endpoints(ctx)
 	if err != nil {
 		return nil, err

@@ -97,6 +97,7 @@ func TestLayers(t *testing.T) {
 			return !inModule(imported, "k8s.io") && !inModule(imported, "istio.io")
 		}},
 		{"internal/probe/h2", "imports nothing of this module", only()},
+		{"internal/message", "imports nothing of this module", only()},
 		{"internal/plan", "imports only manifest and finding", only("internal/manifest", "internal/finding")},
 		{"internal/k8s", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},
 		{"internal/istio", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},

@@ -3,10 +3,12 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,6 +53,8 @@ type verifyOptions struct {
 	among string // of several, the namespace/name of this one
 	lines *lines // which several share
 
+	user userCall
+
 	tls  tlsFlags
 	load loadFlags
 
@@ -84,6 +88,9 @@ that either those of the pods' sidecars (--identify=sidecars).`,
 
   # A route that takes calls with some metadata only
   grpcmesh verify --addr 203.0.113.10:8000 --metadata x-user=jane
+
+  # With a real call on the users' route, and what the app answers to it
+  grpcmesh verify --addr 203.0.113.10:8000 --call helloworld.Greeter/SayHello --data '{"name": "me"}'
 
   # By TLS, with a CA of one's own
   grpcmesh verify --addr 203.0.113.10:443 --authority greeter.example.com --tls --ca-file ca.crt
@@ -129,6 +136,7 @@ that either those of the pods' sidecars (--identify=sidecars).`,
 	fs.StringVar(&o.service, "service", "", "Narrow it to the route that leads to this Service.")
 	fs.StringVar(&o.virtualService, "virtual-service", "", "Narrow it to this VirtualService.")
 	fs.StringVar(&o.path, "path", "", "Method that real calls use, as `/PKG.SERVICE/METHOD`, where the app has no reflection; it is called with a message that no app can read.")
+	o.user.add(fs)
 	fs.StringArrayVar(&o.metadataGiven, "metadata", nil, "Metadata that every call carries, as `NAME=VALUE`; may be given several times. The value of a NAME that ends in -bin is in base64.")
 	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route, admin or sidecars.")
 	fs.BoolVar(&o.readOnly, "read-only", false, "Write nothing to the cluster; auto then never takes route.")
@@ -187,6 +195,9 @@ func (o *verifyOptions) validate() error {
 	if o.path != "" && !methodPath.MatchString(o.path) {
 		return invalid("--path", o.path, "is not /PKG.SERVICE/METHOD")
 	}
+	if err := o.user.validate(o); err != nil {
+		return err
+	}
 	var err error
 	if o.metadata, err = parseMetadata(o.metadataGiven); err != nil {
 		return err
@@ -226,6 +237,9 @@ func (o *verifyOptions) run(ctx context.Context) error {
 		return err
 	}
 	if err := o.tls.read(); err != nil {
+		return err
+	}
+	if err := o.user.read(o); err != nil {
 		return err
 	}
 	if err := o.writable(); err != nil {
@@ -283,11 +297,21 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why error) error {
 	}
 	defer func() { _ = conn.Close() }()
 	o.say("no cluster %s", why)
-	evidence := check.Evidence{Rung: check.RungRoute, Alpha: o.alpha, Where: check.Where{Address: o.addr}, TLS: secured(conn),
+	evidence := check.Evidence{Rung: check.RungRoute, Alpha: o.alpha, Real: o.user.on(), Where: check.Where{Address: o.addr}, TLS: secured(conn),
 		WitnessWhy: "there is no cluster to ask which methods the app has"}
 	call := probe.Call{Path: noPath, Metadata: o.metadata}
 	if o.path != "" {
-		call.Path, call.Payload = o.path, unreadable()
+		if o.user.on() && o.user.payload == nil {
+			service, _, _ := strings.Cut(o.path[1:], "/")
+			set, err := conn.Files(ctx, service, "", o.metadata)
+			if err != nil {
+				return fmt.Errorf("how messages of %s are encoded can't be found out: %w\nGive its descriptors with --protoset FILE", o.user.method, err)
+			}
+			if err := o.encodeBy(set); err != nil {
+				return err
+			}
+		}
+		call = o.pathCall()
 	}
 	// That a gateway has no route for a method which nobody has says nothing.
 	if s := plainCall(ctx, conn, call); o.path != "" || s.Upstream || s.Code != codes.Unimplemented {

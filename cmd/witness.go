@@ -34,7 +34,7 @@ const (
 func (r *run) witness(ctx context.Context, e *check.Evidence) {
 	calls, why := r.witnessCalls(ctx, r.reflect)
 	e.Misread, e.Missing = r.t.misread, r.t.missing
-	e.WitnessWhy, e.Unreadable = why, anyUnreadable(calls)
+	e.WitnessWhy, e.Unreadable, e.Real = why, anyUnreadable(calls) && !r.o.user.on(), r.o.user.on()
 	silent := 0
 	for _, c := range calls {
 		for range repeats(len(calls), len(e.Expected)) {
@@ -122,7 +122,7 @@ const reflectionPath = "/grpc.reflection.v1.ServerReflection/ServerReflectionInf
 // rule takes shows what users get.
 func (r *run) witnessCalls(ctx context.Context, reflect func(context.Context) ([]probe.Service, error)) (calls []probe.Call, why string) {
 	if r.o.path != "" {
-		return r.own([]probe.Call{{Path: r.o.path, Payload: unreadable()}})
+		return r.own([]probe.Call{r.o.pathCall()})
 	}
 	services, err := reflect(ctx)
 	if err == nil {

@@ -114,6 +114,9 @@ type Evidence struct {
 	// Unreadable: users' methods were called with a message that can't be
 	// read, so that an app which says so (INTERNAL, UNKNOWN) is right.
 	Unreadable bool `json:"unreadable,omitempty"`
+	// Real: users' methods were called with a message that the user gave, so
+	// that any status but OK is an error of the app's.
+	Real bool `json:"real,omitempty"`
 	// Misread is a port of the route's Services that Istio does not take for
 	// HTTP/2, if there is one.
 	Misread Port `json:"misread,omitzero"`

@@ -62,6 +62,13 @@ func (d *digest) appErrors() (n int, text string) {
 		samples = d.Samples
 	}
 	for _, s := range samples {
+		if d.Real {
+			if s.Code != codes.OK && d.witnessCode(s) == "" && !s.Stamped {
+				n++
+				text = cmp.Or(text, describe(s))
+			}
+			continue
+		}
 		if d.Unreadable && (s.Code == codes.Unknown || s.Code == codes.Internal) {
 			continue
 		}

@@ -173,6 +173,9 @@ func routeRows() []row {
 		{"the app can't read the witness, in Python", witness(upstream(codes.Internal, "Exception deserializing request!")), Pass, nil},
 		{"the app errs", witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "boom"}), Pass, []string{"GM253"}},
 		{"the app can't read the message", both(witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "cannot parse"}), func(e *Evidence) { e.Unreadable = true }), Pass, nil},
+		{"a real call comes through", both(witness(upstream(codes.OK, "")), realCall), Pass, nil},
+		{"a real call, and the app has no such user", both(witness(upstream(codes.NotFound, "no jane")), realCall), Pass, []string{"GM253"}},
+		{"a real call that the app can't read", both(witness(upstream(codes.Internal, "cannot parse")), realCall), Pass, []string{"GM253"}},
 		{"the app is away, whatever the message", both(witness(probe.Sample{Upstream: true, Code: codes.Unavailable, Message: "boom"}), func(e *Evidence) { e.Unreadable = true }), Pass, []string{"GM253"}},
 
 		// TLS that anyone could have spoken: said, and no verdict is another for it.
@@ -335,3 +338,5 @@ func unverified(refusal string) func(*Evidence) {
 		e.TLS = &TLS{Version: "TLS 1.3", ServerName: "a.example", Unverified: true, Refusal: refusal}
 	}
 }
+
+func realCall(e *Evidence) { e.Real = true }

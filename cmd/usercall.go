@@ -1,0 +1,170 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/message"
+	"grpcmesh/internal/probe"
+)
+
+// mostData bounds a message and a file of descriptors, in bytes.
+const mostData, mostProtoset = 4 << 20, 32 << 20
+
+// userCall is a real call that the user asks for, in place of those without
+// side effects on the users' route.
+type userCall struct {
+	method   string // pkg.Service/Method
+	data     string // JSON, or @FILE, or @- for stdin
+	protoset string
+	json     []byte
+	payload  []byte // once it is encoded
+}
+
+func (u *userCall) add(fs *pflag.FlagSet) {
+	fs.StringVar(&u.method, "call", "", "Call this unary method for real, as `PKG.SERVICE/METHOD`, with --data for its message, on the route that users' calls take: some 20 times, more for many pods, and where counters tell pods apart for each call.")
+	fs.StringVar(&u.data, "data", "", "The message of --call, as `JSON`, or @FILE ('@-' is stdin). Default: an empty one. How it is encoded the app tells by reflection.")
+	fs.StringVar(&u.protoset, "protoset", "", "A descriptor set that describes the service of --call, instead of reflection: a `FILE` of protoc --include_imports --descriptor_set_out.")
+}
+
+func (u *userCall) on() bool { return u.method != "" }
+
+// validate checks the flags, and makes of the method the path that calls have.
+func (u *userCall) validate(o *verifyOptions) error {
+	if !u.on() {
+		if u.data != "" || u.protoset != "" {
+			return usageError{errors.New("--data and --protoset are for --call PKG.SERVICE/METHOD")}
+		}
+		return nil
+	}
+	path := "/" + strings.TrimPrefix(u.method, "/")
+	if !methodPath.MatchString(path) {
+		return &manifest.InvalidError{Field: "--call", Value: u.method, Reason: "is not PKG.SERVICE/METHOD"}
+	}
+	if o.path != "" {
+		return usageError{errors.New("--call and --path don't go together: both name the method to call")}
+	}
+	o.path = path
+	return nil
+}
+
+// read reads the files, and encodes the message where one describes it.
+func (u *userCall) read(o *verifyOptions) error {
+	if !u.on() {
+		return nil
+	}
+	var err error
+	if u.json, err = dataOf(o.IO, u.data); err != nil || u.protoset == "" {
+		return err
+	}
+	data, err := readBounded(u.protoset, mostProtoset)
+	if err != nil {
+		return err
+	}
+	set := &descriptorpb.FileDescriptorSet{}
+	if err := (proto.UnmarshalOptions{RecursionLimit: 100}).Unmarshal(data, set); err != nil {
+		return &manifest.FileError{File: u.protoset, Err: fmt.Errorf("it is no descriptor set: %w", err)}
+	}
+	if err := u.encode(set); errors.As(err, new(*message.DescriptorError)) {
+		return &manifest.FileError{File: u.protoset, Err: err}
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// encode makes the payload. JSON that does not fit is the user's mistake.
+func (u *userCall) encode(set *descriptorpb.FileDescriptorSet) error {
+	service, method, _ := strings.Cut(strings.TrimPrefix(u.method, "/"), "/")
+	payload, err := message.Encode(set, service, method, u.json)
+	switch {
+	case errors.As(err, new(*message.DescriptorError)):
+		return err
+	case err != nil:
+		return usageError{fmt.Errorf("--call %s: %w", u.method, err)}
+	}
+	u.payload = append([]byte{}, payload...) // an empty one is no nil
+	return nil
+}
+
+func dataOf(streams IO, data string) ([]byte, error) {
+	file, ok := strings.CutPrefix(data, "@")
+	switch {
+	case !ok:
+		return []byte(data), nil
+	case file == "-":
+		return io.ReadAll(io.LimitReader(streams.In, mostData))
+	}
+	return readBounded(file, mostData)
+}
+
+func readBounded(name string, most int64) ([]byte, error) {
+	f, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("it is over %d MiB", most>>20)
+	}
+	if err != nil {
+		return nil, &manifest.FileError{File: name, Err: err}
+	}
+	return data, nil
+}
+
+// describe has the app describe the user's method, before anything is written:
+// on the users' own route, where reflection takes the same rule, or else at a
+// pod.
+func (r *run) describeCall(ctx context.Context) error {
+	u := &r.o.user
+	if !u.on() || u.payload != nil {
+		return nil
+	}
+	service, _, _ := strings.Cut(strings.TrimPrefix(u.method, "/"), "/")
+	err := errors.New("reflection takes another route")
+	var set *descriptorpb.FileDescriptorSet
+	if r.t.layer4 || r.ours(reflectionPath) {
+		set, err = r.conn.Files(ctx, service, "", r.o.metadata)
+	}
+	if err != nil {
+		conn, failed := r.openPod(ctx)
+		if failed == nil {
+			defer func() { _ = conn.Close() }()
+			set, failed = conn.Files(ctx, service, "", r.o.metadata)
+		}
+		if failed != nil {
+			return fmt.Errorf("how messages of %s are encoded can't be found out: %w; and at a pod itself: %w\nGive its descriptors with --protoset FILE", u.method, err, failed)
+		}
+	}
+	return r.o.encodeBy(set)
+}
+
+// encodeBy says whose descriptors they are that are of no use.
+func (o *verifyOptions) encodeBy(set *descriptorpb.FileDescriptorSet) error {
+	err := o.user.encode(set)
+	if errors.As(err, new(*message.DescriptorError)) {
+		return fmt.Errorf("the app describes %s by reflection, but %w\nGive its descriptors with --protoset FILE", o.user.method, err)
+	}
+	return err
+}
+
+// pathCall is the call of the method that the user names: with a message that
+// does nothing, or for real.
+func (o *verifyOptions) pathCall() probe.Call {
+	if o.user.on() {
+		return probe.Call{Path: o.path, Payload: o.user.payload, Metadata: o.metadata}
+	}
+	return probe.Call{Path: o.path, Payload: unreadable(), Metadata: o.metadata}
+}
