@@ -218,6 +218,6 @@ func (x *exposer) change(c plan.Change) {
 		mark = "" // of diff it goes without saying
 	}
 	if x.o.output == "text" {
-		_, _ = fmt.Fprintln(x.o.Out, line.Line(mark))
+		x.o.board.print(x.o.Err, func() { _, _ = fmt.Fprintln(x.o.Out, line.Line(mark)) })
 	}
 }

@@ -38,6 +38,7 @@ type exposeOptions struct {
 	diff     bool // only say what would change, and whether anything
 
 	printing sync.Mutex // several exposures report at once
+	board    board      // of what is waited for
 }
 
 func newExpose(streams IO, flags *k8s.Flags) *cobra.Command {
@@ -245,7 +246,7 @@ func (o *exposeOptions) print(xs batch) error {
 
 // say prints a word on what is being found out or waited for.
 func (o *exposeOptions) say(format string, args ...any) {
-	_, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...)))
+	o.board.print(o.Err, func() { _, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...))) })
 }
 
 // asks says whether there is anything to ask about.

@@ -65,7 +65,11 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 	}
 	if was = was || x.workload.Replicas == 0 && x.pods == 0; !was {
 		x.watch()
-		if err := x.cluster.WaitRolledOut(ctx, x.workload, x.waiting); err != nil {
+		counted := withSidecar
+		if x.injection.Mode == manifest.InjectNone {
+			counted = either
+		}
+		if err := x.waitRolledOut(ctx, counted); err != nil {
 			return nil, err
 		}
 	}

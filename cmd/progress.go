@@ -2,10 +2,7 @@ package cmd
 
 import (
 	"fmt"
-	"os"
 	"strings"
-
-	"golang.org/x/term"
 
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/report"
@@ -76,12 +73,5 @@ func (o *verifyOptions) say(format string, args ...any) {
 	_, _ = fmt.Fprintln(o.Err, report.CleanLines(words))
 }
 
-// live says whether progress may redraw its line, which takes a terminal that
-// knows escape codes, and a user who has nothing against them.
-func (o *verifyOptions) live() bool {
-	if os.Getenv("TERM") == "dumb" || os.Getenv("NO_COLOR") != "" || o.among != "" {
-		return false
-	}
-	f, ok := o.Err.(interface{ Fd() uintptr })
-	return ok && term.IsTerminal(int(f.Fd()))
-}
+// live says whether progress may redraw its line.
+func (o *verifyOptions) live() bool { return o.among == "" && redraws(o.Err) }

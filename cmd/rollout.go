@@ -162,7 +162,12 @@ func (o *rollover) roll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := cluster.WaitRolledOut(ctx, now, func(words string) { say("waiting    %s: %s", now, words) }); err != nil {
+	coming := func(c k8s.Coming) {
+		if len(c.Came) > 0 {
+			say("waiting    %s: %d of %s ready, new: %s", now, c.Ready, plural(c.Wanted, "pod"), strings.Join(c.Came, ", "))
+		}
+	}
+	if err := cluster.WaitRolledOut(ctx, now, coming, func(words string) { say("waiting    %s: %s", now, words) }); err != nil {
 		return err
 	}
 	o.enter(after)

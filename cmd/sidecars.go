@@ -186,5 +186,7 @@ func (u *undoer) restart(ctx context.Context) error {
 }
 
 func (u *undoer) rolledOut(ctx context.Context, l *leaving) error {
-	return u.cluster.WaitRolledOut(ctx, l.Workload, func(s string) { u.o.say("waiting    %s: %s", l.Workload, s) })
+	defer u.o.board.done(u.o.Err, l.Workload)
+	return u.cluster.WaitRolledOut(ctx, l.Workload, func(c k8s.Coming) { u.o.board.coming(u.o.Err, l.Workload, c, without) },
+		func(s string) { u.o.say("waiting    %s: %s", l.Workload, s) })
 }

@@ -70,7 +70,7 @@ func (x *exposer) undo(ctx context.Context) error {
 		}
 		x.undone(plan.Change{ID: x.restartChange().ID, Action: plan.Update, Reason: "back to the pod template that it had before the restart"})
 	}
-	err := x.cluster.WaitRolledOut(ctx, x.workload, x.waiting)
+	err := x.waitRolledOut(ctx, either)
 	if err != nil && x.workload.Kind == "StatefulSet" {
 		err = fmt.Errorf("%w\nThe template is as it was, but a StatefulSet's controller replaces no pod that has never been ready: delete that pod", err)
 	}
@@ -121,6 +121,6 @@ func (x *exposer) undone(c plan.Change) {
 	line := report.ChangeOf(c)
 	x.doc.Undone = append(x.doc.Undone, line)
 	if x.o.output == "text" {
-		_, _ = fmt.Fprintln(x.o.Out, line.Line(""))
+		x.o.board.print(x.o.Err, func() { _, _ = fmt.Fprintln(x.o.Out, line.Line("")) })
 	}
 }

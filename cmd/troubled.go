@@ -35,4 +35,10 @@ func because(err, trouble error, w k8s.Workload) error {
 	return err
 }
 
+// waitRolledOut waits for the rollout, and shows how the pods come that count.
+func (x *exposer) waitRolledOut(ctx context.Context, counted string) error {
+	defer x.o.board.done(x.o.Err, x.workload)
+	return x.cluster.WaitRolledOut(ctx, x.workload, func(c k8s.Coming) { x.o.board.coming(x.o.Err, x.workload, c, counted) }, x.waiting)
+}
+
 func (x *exposer) waiting(words string) { x.say("waiting    %s: %s", x.workload, words) }

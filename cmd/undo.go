@@ -270,7 +270,7 @@ func (u *undoer) change(c plan.Change) {
 	line := report.ChangeOf(c)
 	u.doc.Changes = append(u.doc.Changes, line)
 	if u.o.output == "text" {
-		_, _ = fmt.Fprintln(u.o.Out, line.Line(u.doc.DryRun))
+		u.o.board.print(u.o.Err, func() { _, _ = fmt.Fprintln(u.o.Out, line.Line(u.doc.DryRun)) })
 	}
 }
 

@@ -24,6 +24,7 @@ type unexposeOptions struct {
 	output   string
 	dryRun   string
 	yes      bool
+	board    board // of what is waited for
 }
 
 func newUnexpose(streams IO, flags *k8s.Flags) *cobra.Command {
@@ -138,5 +139,5 @@ func (o *unexposeOptions) print(doc *report.Unexpose) error {
 
 // say prints a word on what is being found out or waited for.
 func (o *unexposeOptions) say(format string, args ...any) {
-	_, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...)))
+	o.board.print(o.Err, func() { _, _ = fmt.Fprintln(o.Err, report.CleanLines(fmt.Sprintf(format, args...))) })
 }

@@ -91,27 +91,27 @@ func (c *Cluster) RolledOut(ctx context.Context, w Workload) (bool, error) {
 }
 
 // WaitRolledOut returns when every pod of the workload is of its newest
-// revision and ready. progress is told each new state in words, and what holds
-// the pods up as soon as it is seen. Where the context's deadline passes first,
-// the rollout fails, or a pod is stuck as Beside says, it is a *NotReadyError
-// with the reason that the pods give. A user who may read the workload but not
-// watch it has it read time and again instead.
-func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, progress func(string)) error {
+// revision and ready. coming is told each change of how far it has come, and
+// trouble what holds the pods up as soon as it is seen; both may be told at
+// once. Where the context's deadline passes first, the rollout fails, or a pod
+// is stuck as Beside says, it is a *NotReadyError with the reason that the pods
+// give. A user who may read the workload but not watch it has it read time and
+// again instead.
+func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, coming func(Coming), trouble func(string)) error {
 	c = c.Live()
-	var telling sync.Mutex
-	tell := func(words string) {
-		telling.Lock()
-		defer telling.Unlock()
-		progress(words)
-	}
-	r := &rollout{kind: w.Kind, progress: tell}
-	err := c.Beside(ctx, w, tell, func(ctx context.Context) error {
+	r := &rollout{kind: w.Kind, arrivals: newArrivals(w, coming)}
+	err := c.beside(ctx, w, r.arrivals, trouble, func(ctx context.Context) error {
 		err := c.watch(ctx, w, r)
 		if apierrors.IsForbidden(err) {
 			err = c.poll(ctx, w, r, pollAgain)
 		}
 		return err
 	})
+	if err == nil && !r.failed && !r.deleted { // the last ones came since the last look
+		if pods, err := c.NewestPods(ctx, w); err == nil {
+			r.arrivals.pods(pods)
+		}
+	}
 	switch {
 	case r.deleted:
 		return &NotReadyError{Subject: w.String(), Cause: "it was deleted"}
@@ -130,7 +130,7 @@ func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, progress func(s
 // rollout is what one wait has seen so far.
 type rollout struct {
 	kind            string
-	progress        func(string)
+	arrivals        *arrivals
 	mu              sync.Mutex // of what follows
 	last            string     // the state last seen, in words
 	failed, deleted bool
@@ -143,12 +143,10 @@ func (r *rollout) over(obj runtime.Object) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	r.arrivals.condition(res.Message, int(workloadOf(obj).Replicas))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if res.Message != r.last {
-		r.last = res.Message
-		r.progress(r.last)
-	}
+	r.last = res.Message
 	r.failed = res.Status == status.FailedStatus
 	return r.failed || res.Status == status.CurrentStatus, nil
 }

@@ -87,11 +87,16 @@ func podTrouble(p *corev1.Pod) string {
 // that is stuck for 20 s by its image, its configuration or its own crashes ends
 // the wait: the error is then Stuck's.
 func (c *Cluster) Beside(ctx context.Context, w Workload, tell func(string), wait func(context.Context) error) error {
+	return c.beside(ctx, w, newArrivals(w, func(Coming) {}), tell, wait)
+}
+
+// beside is Beside, and notes the pods that come.
+func (c *Cluster) beside(ctx context.Context, w Workload, seen *arrivals, tell func(string), wait func(context.Context) error) error {
 	waiting, cancel := context.WithCancelCause(ctx)
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
-		if c.stuck(waiting, w, tell) {
+		if c.stuck(waiting, w, seen, tell) {
 			cancel(errStuck)
 		}
 	}()
@@ -110,7 +115,7 @@ func Stuck(err error) bool { return errors.Is(err, errStuck) }
 
 // stuck looks at the newest revision's pods until one is stuck, or the context
 // ends. What can't be asked just now is asked again.
-func (c *Cluster) stuck(ctx context.Context, w Workload, tell func(string)) bool {
+func (c *Cluster) stuck(ctx context.Context, w Workload, come *arrivals, tell func(string)) bool {
 	start := c.Now() // events have the cluster's times
 	seen := sightings{told: map[string]bool{}, since: map[types.UID]*spell{}}
 	for {
@@ -123,8 +128,9 @@ func (c *Cluster) stuck(ctx context.Context, w Workload, tell func(string)) bool
 		if err != nil {
 			continue
 		}
+		come.pods(pods)
 		news, stuck := seen.look(pods, time.Now())
-		if len(pods) < int(w.Replicas) {
+		if len(pods) < come.wanted() {
 			news = append(news, seen.first("no pod can be made: ", c.failedCreate(ctx, w, start))...)
 		}
 		for _, words := range news {

@@ -130,6 +130,19 @@ func (c *Cluster) read(ctx context.Context, w Workload) (now Workload, obj runti
 	return now, obj, nil
 }
 
+// workloadOf is the workload of an object of the three kinds.
+func workloadOf(obj runtime.Object) Workload {
+	switch o := obj.(type) {
+	case *appsv1.Deployment:
+		return fromDeployment(o)
+	case *appsv1.StatefulSet:
+		return fromStatefulSet(o)
+	case *appsv1.DaemonSet:
+		return fromDaemonSet(o)
+	}
+	return Workload{}
+}
+
 func fromDeployment(d *appsv1.Deployment) Workload {
 	w := workload("Deployment", d, d.Spec.Selector, d.Spec.Template, d.Spec.Replicas)
 	w.from = d
