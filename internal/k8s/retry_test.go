@@ -64,7 +64,7 @@ func TestPatient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp, err := (&patient{next: http.DefaultTransport, tell: once(func(s string) { told = append(told, s) })}).RoundTrip(req)
+			resp, err := (&patient{next: server.Client().Transport, tell: once(func(s string) { told = append(told, s) })}).RoundTrip(req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func TestPatientEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := (&patient{next: http.DefaultTransport, tell: func(string) { cancel() }}).RoundTrip(req)
+	resp, err := (&patient{next: server.Client().Transport, tell: func(string) { cancel() }}).RoundTrip(req)
 	if resp != nil {
 		_ = resp.Body.Close()
 	}
@@ -117,7 +117,7 @@ func TestClock(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
 		}))
-		resp, err := (&http.Client{Transport: c.clock.through(http.DefaultTransport)}).Get(server.URL)
+		resp, err := (&http.Client{Transport: c.clock.through(server.Client().Transport)}).Get(server.URL)
 		if err != nil {
 			t.Fatal(err)
 		}
