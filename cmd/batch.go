@@ -129,9 +129,8 @@ func (xs batch) planEach(ctx context.Context) []error {
 	var errs []error
 	start := 0
 	for i, x := range xs {
-		own := refused[start:ends[i]]
-		if j := slices.IndexFunc(own, func(err error) bool { return err != nil }); j >= 0 {
-			errs = append(errs, own[j])
+		if own := refused[start:ends[i]]; errors.Join(own...) != nil {
+			errs = append(errs, unplanned(steps[start:ends[i]], own))
 		} else if err := x.plan(ctx, steps[start:ends[i]]); err != nil {
 			errs = append(errs, err)
 		} else {

@@ -120,3 +120,37 @@ func TestDiagnoseRoutes(t *testing.T) {
 		}
 	}
 }
+
+// TestDiagnoseGateways: a gateway whose load balancer waits for its address is
+// told of where a Gateway is for it, and only there.
+func TestDiagnoseGateways(t *testing.T) {
+	t.Parallel()
+	selector := map[string]string{"istio": "edge"}
+	waiting := istio.Ingress{Namespace: "edge", Service: "edge", Type: corev1.ServiceTypeLoadBalancer, Selector: selector, Ports: []istio.IngressPort{{Port: 8000, Target: 8000}},
+		Pods: []corev1.Pod{{ObjectMeta: metav1.ObjectMeta{Labels: selector}}}}
+	balanced, inside, another := waiting, waiting, waiting
+	balanced.Addresses, inside.Type, another.Selector = []string{"203.0.113.10"}, corev1.ServiceTypeClusterIP, map[string]string{"istio": "another"}
+	for _, tc := range []struct {
+		name      string
+		ingresses []istio.Ingress
+		want      []string
+	}{
+		{"no address yet", []istio.Ingress{waiting}, []string{"GM155 warning Service/edge"}},
+		{"an address", []istio.Ingress{balanced}, nil},
+		{"no load balancer", []istio.Ingress{inside}, nil},
+		{"another gateway's", []istio.Ingress{inside, another}, nil},
+	} {
+		d := sick()
+		d.gateways, d.ingresses = tc.ingresses, tc.ingresses
+		gw := &clientnet.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: "test", Name: "grpc"}}
+		gw.Spec.Selector = selector
+		gw.Spec.Servers = []*networking.Server{{Port: &networking.Port{Number: 8000, Name: "grpc", Protocol: "GRPC"}, Hosts: []string{"*"}}}
+		d.routes.Gateways = []*clientnet.Gateway{gw}
+		if err := d.diagnoseGateways(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tc.want, told(d.found)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}

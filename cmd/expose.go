@@ -163,7 +163,7 @@ func (o *exposeOptions) run(ctx context.Context) error {
 		return outOfTime(ctx, err, o.timeout)
 	}
 	if err := xs.settlePlan(ctx, xs.plan); err != nil {
-		return outOfTime(ctx, err, o.timeout)
+		return outOfTime(ctx, o.unwritten(xs, err), o.timeout)
 	}
 	asked := false
 	for _, x := range xs {

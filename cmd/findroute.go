@@ -2,7 +2,9 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"slices"
 	"strings"
 
 	"grpcmesh/internal/istio"
@@ -55,10 +57,7 @@ func (x *exposer) findRoute(ctx context.Context) error {
 		return err
 	}
 	x.routes = routes
-	if err := x.lead(routes); err != nil {
-		return err
-	}
-	return x.findRule(ctx)
+	return errors.Join(x.lead(routes), x.findRule(ctx))
 }
 
 // lead decides what the Gateway is to listen on, and whether the route can
@@ -129,11 +128,13 @@ func (x *exposer) clash(routes istio.Routes) error {
 	if err := routes.Clash(x.ingress, x.open.Port, x.exposure); err != nil {
 		return err
 	}
+	var overtaken []error
 	for _, path := range x.paths() {
 		call := istio.Call{Path: path, Authority: x.authority(), Metadata: x.exposure.Route.Metadata(), TLS: x.exposure.TLS.On()}
-		if err := routes.Overtaken(x.ingress, x.open.Port, x.exposure, call); err != nil {
-			return err
+		err := routes.Overtaken(x.ingress, x.open.Port, x.exposure, call)
+		if err != nil && !slices.ContainsFunc(overtaken, func(was error) bool { return was.Error() == err.Error() }) {
+			overtaken = append(overtaken, err)
 		}
 	}
-	return nil
+	return errors.Join(overtaken...)
 }

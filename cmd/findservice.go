@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,14 +72,18 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 		}
 	}
 	x.takenBefore(services, mine)
+	var wrong []error
 	for _, f := range findings {
-		if err := x.judge(f); err != nil {
-			return err
-		}
+		wrong = append(wrong, x.judge(f))
 	}
-	if x.exposure.Reuse != "" {
-		return nil
+	if x.exposure.Reuse == "" {
+		wrong = append(wrong, x.selectsOthers(ctx, others))
 	}
+	return errors.Join(wrong...)
+}
+
+// selectsOthers refuses to make a Service that would lead to others' pods.
+func (x *exposer) selectsOthers(ctx context.Context, others strangers) error {
 	more, err := others(ctx, x.exposure.Selector)
 	if err != nil || len(more) == 0 {
 		return err

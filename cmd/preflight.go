@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"grpcmesh/internal/finding"
+	"grpcmesh/internal/plan"
 	"grpcmesh/internal/report"
 )
 
@@ -108,4 +109,39 @@ func (x *exposer) refusal(found []finding.Finding, err error) *report.Expose {
 		doc.Error = err.Error()
 	}
 	return doc
+}
+
+// unplanned is what keeps a plan from being made where the server's dry run
+// refused some objects: all their findings, and the others', that a plan would
+// tell. Of what is no finding, such as a server that hangs up, the first will do.
+func unplanned(steps []plan.Step, refused []error) error {
+	var findings, rest []error
+	var taken []plan.Step
+	for i, err := range refused {
+		if err == nil {
+			taken = append(taken, steps[i])
+		} else if _, more := findingsIn(err); len(more) > 0 {
+			rest = append(rest, err)
+		} else {
+			findings = append(findings, err)
+		}
+	}
+	if len(rest) > 0 {
+		return errors.Join(append(findings, rest[0])...)
+	}
+	_, err := plan.Build(taken)
+	return errors.Join(append(findings, err)...)
+}
+
+// unwritten tells of all that a plan met, as refuse does of what was met before
+// it; the warnings are told by then.
+func (o *exposeOptions) unwritten(xs batch, err error) error {
+	found, _ := findingsIn(err)
+	if len(found) == 0 {
+		return err
+	}
+	if len(xs) == 1 && (o.output == "json" || o.output == "yaml") {
+		return o.refuse(xs, []error{err})
+	}
+	return &refusedError{findings: finding.Sort(found), errs: []error{err}}
 }

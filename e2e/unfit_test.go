@@ -24,7 +24,7 @@ func TestNoMesh(t *testing.T) {
 		return nil
 	})
 	r := grpcmesh(t, p.kubeconfig, nil, place.expose()...)
-	if r.code == 0 || !strings.Contains(r.stderr, "could not find the requested resource") || place.state() != before || len(p.committed()) > 0 {
+	if r.code == 0 || !strings.Contains(r.stderr, "GM104: ") || place.state() != before || len(p.committed()) > 0 {
 		t.Errorf("%v: %s", p.committed(), r)
 	}
 }
@@ -46,7 +46,7 @@ func TestTerminating(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newProxy(t, nil)
-	grpcmesh(t, p.kubeconfig, nil, place.expose()...).wants(t, 3, "namespace "+place.ns, "it is being deleted")
+	grpcmesh(t, p.kubeconfig, nil, place.expose()...).wants(t, 3, "GM103: namespace "+place.ns, "it is being deleted")
 	if wrote := p.committed(); len(wrote) > 0 {
 		t.Errorf("it wrote %v", wrote)
 	}
@@ -63,11 +63,11 @@ func TestUnfitWorkloads(t *testing.T) {
 		code                    int
 		says                    string
 	}{
-		"OnDelete":     {kind: "StatefulSet", more: "updateStrategy: {type: OnDelete}, serviceName: odd, ", code: 3, says: "OnDelete"},
-		"hostNetwork":  {kind: "Deployment", spec: "hostNetwork: true,", code: 3, says: "the host's network"},
-		"inject=false": {kind: "Deployment", label: `, sidecar.istio.io/inject: "false"`, code: 3, says: "sidecar.istio.io/inject"},
-		"Job":          {kind: "Job", spec: "restartPolicy: Never,", code: 2, says: "no workload odd"},
-		"bare pod":     {kind: "Pod", code: 2, says: "no workload odd"},
+		"OnDelete":     {kind: "StatefulSet", more: "updateStrategy: {type: OnDelete}, serviceName: odd, ", code: 3, says: "GM132: "},
+		"hostNetwork":  {kind: "Deployment", spec: "hostNetwork: true,", code: 3, says: "GM117: "},
+		"inject=false": {kind: "Deployment", label: `, sidecar.istio.io/inject: "false"`, code: 3, says: "GM116: "},
+		"Job":          {kind: "Job", spec: "restartPolicy: Never,", code: 2, says: "GM130: no workload odd"},
+		"bare pod":     {kind: "Pod", code: 2, says: "GM130: no workload odd"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -25,15 +25,15 @@ func TestChooseIngress(t *testing.T) {
 		{"the only one", []Ingress{one}, nil, "istio-system/istio-ingressgateway", nil},
 		{"the only one, by part of its labels", []Ingress{one}, map[string]string{"istio": "ingressgateway"}, "istio-system/istio-ingressgateway", nil},
 		{"one of two, by what tells them apart", []Ingress{one, two}, map[string]string{"app": "istio-ingressgateway-1"}, "edge/gw-1", nil},
-		{"two", []Ingress{one, two}, nil, "2 ingress gateways fit; which one?", []string{
+		{"two", []Ingress{one, two}, nil, "GM151: 2 ingress gateways fit; which one?", []string{
 			"istio-system/istio-ingressgateway: --gateway-selector app=istio-ingressgateway,istio=ingressgateway",
 			"edge/gw-1: --gateway-selector app=istio-ingressgateway-1,istio=ingressgateway"}},
-		{"a label that Tencent's gateways share", []Ingress{one, two}, map[string]string{"istio": "ingressgateway"}, "2 ingress gateways fit", []string{
+		{"a label that Tencent's gateways share", []Ingress{one, two}, map[string]string{"istio": "ingressgateway"}, "GM151: 2 ingress gateways fit", []string{
 			"istio-system/istio-ingressgateway: --gateway-selector app=istio-ingressgateway,istio=ingressgateway",
 			"edge/gw-1: --gateway-selector app=istio-ingressgateway-1,istio=ingressgateway"}},
-		{"none fits", []Ingress{two}, map[string]string{"app": "nosuch"}, "no ingress gateway has the labels app=nosuch; there are", []string{
+		{"none fits", []Ingress{two}, map[string]string{"app": "nosuch"}, "GM151: no ingress gateway has the labels app=nosuch; there are", []string{
 			"edge/gw-1: --gateway-selector app=istio-ingressgateway-1,istio=ingressgateway"}},
-		{"none", nil, nil, "no ingress gateway in this cluster", nil},
+		{"none", nil, nil, "GM150: no ingress gateway in this cluster", nil},
 	} {
 		got, _, err := ChooseIngress(tc.all, tc.selector, 0, 8000)
 		if err == nil {
@@ -43,7 +43,7 @@ func TestChooseIngress(t *testing.T) {
 			continue
 		}
 		var target *manifest.TargetError
-		if !errors.As(err, &target) || !strings.HasPrefix(target.What, tc.want) || !slices.Equal(target.Candidates, tc.cands) {
+		if !errors.As(err, &target) || !strings.HasPrefix(err.Error(), tc.want) || !slices.Equal(target.Candidates, tc.cands) {
 			t.Errorf("%s: %v; want %q and the candidates %v", tc.name, err, tc.want, tc.cands)
 		}
 	}

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,42 +92,71 @@ func (r Routes) Shared(in Ingress, port int, e manifest.Exposure) bool {
 // Clash looks for another's VirtualService that already serves what the
 // exposure would: a host that both claim, through a listener on the same port
 // of the ingress, with calls in common; and for a Gateway that keeps gRPC from
-// the port or the host. It is a *plan.ConflictError that names it. The
-// exposure's Servers are what its Gateway has now.
+// the port or the host. All of them are told, each once, as a *plan.ConflictError
+// that names it. The exposure's Servers are what its Gateway has now.
 //
 // A VirtualService serves every port of its Gateway, so the others that the
 // Gateway listens on for its neighbours are looked at as well.
 func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
+	var all clashes
 	listeners, ours := r.afterwards(in, port, port, e)
 	for _, l := range listeners {
 		if p := l.Server.Port.Protocol; !shares(p, e.TLS) {
-			return &plan.ConflictError{Code: finding.PortHeld, ID: idOf("Gateway", l.Gateway),
+			all.add(&plan.ConflictError{Code: finding.PortHeld, ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it already holds port %d of gateway %s for the protocol %s", port, in, p) + unlike(p, e.TLS),
-				Hint:   "Choose another port. " + in.ways()}
+				Hint:   "Choose another port. " + in.ways()})
+			continue // whatever is behind it serves no gRPC
 		}
 		if err := secondCertificate(l, listeners, in, port, e); err != nil {
-			return err
+			all.add(err)
+			continue // of the two servers one is not there
 		}
 		if host := meeting(ours, r.redirects(l)); host != "" {
-			return &plan.ConflictError{Code: finding.Redirects, ID: idOf("Gateway", l.Gateway),
+			all.add(&plan.ConflictError{Code: finding.Redirects, ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it redirects calls for host %q on port %d of gateway %s to HTTPS (tls.httpsRedirect)", host, port, in),
-				Hint:   "Expose under a host of its own (--host NAME), or on another port. " + in.ways()}
+				Hint:   "Expose under a host of its own (--host NAME), or on another port. " + in.ways()})
 		}
 		for _, c := range r.meets(l, ours, e) {
 			if rule := r.contested(c.VirtualService, e); rule != "" {
-				return &plan.ConflictError{Code: finding.RouteClash, ID: idOf("VirtualService", c.VirtualService),
+				all.add(&plan.ConflictError{Code: finding.RouteClash, ID: idOf("VirtualService", c.VirtualService),
 					Reason: fmt.Sprintf("it already serves %s for host %q on port %d of gateway %s", rule, c.Host, port, in),
-					Hint:   waysBeside(e)}
+					Hint:   waysBeside(e)})
 			}
 		}
 	}
-	return r.clashElsewhere(in, port, e)
+	r.clashElsewhere(in, port, e, &all)
+	return all.err()
+}
+
+// clashes are what stands in the way of a route, in the order it was found.
+type clashes []*plan.ConflictError
+
+// add notes one. An object is told once for one reason, and a VirtualService
+// once for any: it may stand behind several listeners.
+func (all *clashes) add(c *plan.ConflictError) {
+	if !slices.ContainsFunc(*all, func(was *plan.ConflictError) bool {
+		return was.ID == c.ID && (was.Code == c.Code || c.ID.Kind == "VirtualService")
+	}) {
+		*all = append(*all, c)
+	}
+}
+
+// err is the only one as it is, or all joined.
+func (all clashes) err() error {
+	if len(all) == 1 {
+		return all[0]
+	}
+	errs := make([]error, 0, len(all))
+	for _, c := range all {
+		errs = append(errs, c)
+	}
+	return errors.Join(errs...)
 }
 
 // clashElsewhere looks for another's VirtualService on the ports that the
 // exposure did not ask for and its Gateway listens on. Whatever that one serves
 // there is its own: no one meant the exposure to share it.
-func (r Routes) clashElsewhere(in Ingress, port int, e manifest.Exposure) error {
+func (r Routes) clashElsewhere(in Ingress, port int, e manifest.Exposure, all *clashes) {
 	for _, s := range e.Servers {
 		if in.listensOn(s.Port) == in.listensOn(port) {
 			continue
@@ -137,15 +167,14 @@ func (r Routes) clashElsewhere(in Ingress, port int, e manifest.Exposure) error 
 				if len(c.VirtualService.Spec.Http) == 0 || !e.TakesAll() && r.contested(c.VirtualService, e) == "" && strings.EqualFold(c.Host, e.Host) {
 					continue
 				}
-				return &plan.ConflictError{Code: finding.ClashBeside, ID: idOf("VirtualService", c.VirtualService),
+				all.add(&plan.ConflictError{Code: finding.ClashBeside, ID: idOf("VirtualService", c.VirtualService),
 					Reason: fmt.Sprintf("it serves host %q on port %d of gateway %s, and a route for host %q would answer there too: a VirtualService serves every port of its Gateway",
 						c.Host, s.Port, in, e.Host),
 					Hint: fmt.Sprintf("Nothing was written. Expose under a host that does not take %q (--host NAME), or move %s to port %d first, where the narrower host goes first.",
-						c.Host, idOf("VirtualService", c.VirtualService), port)}
+						c.Host, idOf("VirtualService", c.VirtualService), port)})
 			}
 		}
 	}
-	return nil
 }
 
 // waysBeside is how an exposure can do beside a route that is in its way.

@@ -2,6 +2,7 @@ package istio
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func TestClash(t *testing.T) {
 	}{
 		{"nobody there", grpc, nil, nil, ""},
 		{"another serves any host", grpc, service(t, "shop", "web", catchAll), nil,
-			`VirtualService/web in namespace shop: it already serves every call for host "*" on port 8000 of gateway istio-system/istio-ingressgateway`},
+			`GM162: VirtualService/web in namespace shop: it already serves every call for host "*" on port 8000 of gateway istio-system/istio-ingressgateway`},
 		{"our own, from a run before", grpc, service(t, "test", "server", catchAll), nil, ""},
 		{"of our name, in another namespace", grpc, service(t, "shop", "server", catchAll), nil, "VirtualService/server in namespace shop"},
 		{"another host", grpc, service(t, "shop", "web", catchAll), func(e *manifest.Exposure) { e.Host = "a.com" }, ""},
@@ -45,7 +46,7 @@ func TestClash(t *testing.T) {
 		{"one service beside a catch-all", grpc, service(t, "shop", "web", catchAll), func(e *manifest.Exposure) { e.MatchServices = []string{"a.B"} }, ""},
 		{"HTTP on the port", strings.Replace(grpc, "protocol: GRPC", "protocol: http", 1), nil, nil, ""},
 		{"HTTPS on the port", strings.Replace(grpc, "protocol: GRPC", "protocol: HTTPS", 1), nil, nil,
-			"Gateway/grpc in namespace edge: it already holds port 8000 of gateway istio-system/istio-ingressgateway for the protocol HTTPS"},
+			"GM160: Gateway/grpc in namespace edge: it already holds port 8000 of gateway istio-system/istio-ingressgateway for the protocol HTTPS"},
 		{"TCP on the port", strings.Replace(grpc, "protocol: GRPC", "protocol: TCP", 1), nil, nil, "for the protocol TCP"},
 		// What the server does not admit claims nothing.
 		{"hosts of another namespace's routes", server("istio: ingressgateway", 8000, "shop/*"), service(t, "web", "web", catchAll), nil, ""},
@@ -62,7 +63,7 @@ func TestClash(t *testing.T) {
 		{"the same wildcard", grpc, service(t, "shop", "web", strings.Replace(catchAll, "'*'", "'*.a.com'", 1)), func(e *manifest.Exposure) { e.Host = "*.a.com" }, `host "*.a.com"`},
 		// Of server and route the narrower host counts.
 		{"any host, of a server for ours", server("istio: ingressgateway", 8000, "a.com"), service(t, "shop", "web", catchAll), func(e *manifest.Exposure) { e.Host = "a.com" }, `host "a.com"`},
-		{"redirected to HTTPS", redirect("'*'"), nil, nil, `Gateway/grpc in namespace edge: it redirects calls for host "*" on port 8000`},
+		{"redirected to HTTPS", redirect("'*'"), nil, nil, `GM161: Gateway/grpc in namespace edge: it redirects calls for host "*" on port 8000`},
 		{"redirected to HTTPS for others", redirect("b.com"), nil, func(e *manifest.Exposure) { e.Host = "a.com" }, ""},
 		{"any redirected but ours", redirect("'*'"), nil, func(e *manifest.Exposure) { e.Host = "a.com" }, ""},
 		{"redirected to HTTPS by a route", redirect("'*'"), service(t, "shop", "web", strings.Replace(catchAll, "'*'", "a.com", 1)),
@@ -102,6 +103,35 @@ func TestClash(t *testing.T) {
 				t.Errorf("%s: the hint %q does not name %s", tc.name, conflict.Hint, way)
 			}
 		}
+	}
+}
+
+// TestClashAll: all that is in the way is told, and each of them once.
+func TestClashAll(t *testing.T) {
+	t.Parallel()
+	route := func(name, gateways string) *clientnet.VirtualService {
+		return service(t, "shop", name, "spec: {gateways: ["+gateways+"], hosts: ['*'], http: [{route: [{destination: {host: x}}]}]}")
+	}
+	r := Routes{
+		Gateways: []*clientnet.Gateway{
+			gateway(t, "edge", "grpc", server("istio: ingressgateway", 8000, "'*'")),
+			gateway(t, "edge", "more", server("istio: ingressgateway", 8000, "'*'")),
+			gateway(t, "edge", "tls", strings.Replace(server("istio: ingressgateway", 8000, "'*'"), "protocol: GRPC", "protocol: HTTPS", 1)),
+		},
+		VirtualServices: []*clientnet.VirtualService{route("first", "edge/grpc, edge/more"), route("second", "edge/more"), route("behind", "edge/tls")},
+	}
+	err := r.Clash(edge(), 8000, exposure())
+	var told []string
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range all.Unwrap() {
+			line, _, _ := strings.Cut(err.Error(), ":")
+			of, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), line+": "), " ")
+			told = append(told, line+" "+of)
+		}
+	}
+	slices.Sort(told)
+	if want := []string{"GM160 Gateway/tls", "GM162 VirtualService/first", "GM162 VirtualService/second"}; !slices.Equal(told, want) {
+		t.Errorf("%q, want %q: %v", told, want, err)
 	}
 }
 
@@ -170,7 +200,7 @@ func TestClashElsewhere(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %v; want no conflict", tc.name, err)
 			}
-		} else if !errors.As(err, &conflict) || !strings.Contains(conflict.Reason, `host "b.v" on port 80 of`) ||
+		} else if !errors.As(err, &conflict) || conflict.Code != "GM163" || !strings.Contains(conflict.Reason, `host "b.v" on port 80 of`) ||
 			!strings.Contains(conflict.Hint, "--host") || strings.Contains(conflict.Hint, "--match-service") {
 			t.Errorf("%s: %v; want a conflict on port 80 that names a way out", tc.name, err)
 		}
@@ -273,7 +303,7 @@ func TestOwnGateway(t *testing.T) {
 		elsewhere := gateway(t, "test", "grpc", labels+server("app: gw-2, istio: other", 80, "'*'"))
 		_, _, err := Routes{Gateways: []*clientnet.Gateway{elsewhere}}.OwnGateway("test", edge())
 		var conflict *plan.ConflictError
-		if !errors.As(err, &conflict) || !strings.Contains(conflict.Hint, "--gateway-selector app=gw-2,istio=other") {
+		if !errors.As(err, &conflict) || conflict.Code != "GM165" || !strings.Contains(conflict.Hint, "--gateway-selector app=gw-2,istio=other") {
 			t.Errorf("a Gateway for another ingress: %v; want a conflict that names its selector", err)
 		}
 	}

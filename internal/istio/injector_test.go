@@ -99,11 +99,11 @@ func outcome(inj Injection, err error) string {
 	)
 	switch {
 	case errors.As(err, &conflict):
-		return "conflict: " + conflict.Reason
+		return "conflict: " + conflict.Code + ": " + conflict.Reason
 	case errors.As(err, &target):
-		return "which: " + strings.Join(target.Candidates, ", ")
+		return "which: " + target.Code + ": " + strings.Join(target.Candidates, ", ")
 	case errors.As(err, &not):
-		return "refused: " + not.Subject
+		return "refused: " + not.Code + ": " + not.Subject
 	case err != nil:
 		return "error: " + err.Error()
 	case inj.Set == nil:
@@ -133,11 +133,11 @@ func TestDecideInjectionByNamespace(t *testing.T) {
 	}
 	// What no injector answers to is never papered over by a second label.
 	const (
-		enabled  = "conflict: it carries istio-injection=enabled,"
-		disabled = "conflict: it carries istio-injection=disabled, an opt-out"
-		misspelt = "conflict: it carries istio-injection=true,"
-		stale    = "conflict: it carries istio.io/rev=1-6-9,"
-		ambient  = "conflict: it carries istio.io/dataplane-mode=ambient,"
+		enabled  = "conflict: GM111: it carries istio-injection=enabled,"
+		disabled = "conflict: GM110: it carries istio-injection=disabled, an opt-out"
+		misspelt = "conflict: GM111: it carries istio-injection=true,"
+		stale    = "conflict: GM111: it carries istio.io/rev=1-6-9,"
+		ambient  = "conflict: GM115: it carries istio.io/dataplane-mode=ambient,"
 	)
 	withDefault := func(unset string) map[string]string {
 		return map[string]string{
@@ -169,12 +169,12 @@ func TestDecideInjectionByNamespace(t *testing.T) {
 		"tcm":               revisionsOnly("set istio.io/rev=1-8-1"),
 		"aks":               revisionsOnly("set istio.io/rev=asm-1-24"),
 		"url":               revisionsOnly("set istio.io/rev=canary"),
-		"two revisions":     revisionsOnly("which: --revision canary, --revision stable"),
-		"tag":               revisionsOnly("which: --revision canary, --revision prod"),
+		"two revisions":     revisionsOnly("which: GM113: --revision canary, --revision stable"),
+		"tag":               revisionsOnly("which: GM113: --revision canary, --revision prod"),
 		"everywhere":        same("has "),
-		"none":              same("refused: the mesh"),
-		"others' only":      same("refused: the mesh"),
-		"switched off only": same("refused: the mesh"),
+		"none":              same("refused: GM105: the mesh"),
+		"others' only":      same("refused: GM105: the mesh"),
+		"switched off only": same("refused: GM105: the mesh"),
 	} {
 		rev := live[mesh]
 		if rev == "" {
@@ -203,19 +203,19 @@ func TestDecideInjectionByRevision(t *testing.T) {
 		want     string // how the answer begins
 	}{
 		{"default", nil, "default", "set istio.io/rev=default"},
-		{"default", nil, "canary", "which: --revision default"},
+		{"default", nil, "canary", "which: GM114: --revision default"},
 		{"default+canary", nil, "canary", "set istio.io/rev=canary"},
 		{"default+canary", nil, "default", "set istio.io/rev=default"},
-		{"default+canary", nil, "nosuch", "which: --revision canary, --revision default"},
+		{"default+canary", nil, "nosuch", "which: GM114: --revision canary, --revision default"},
 		{"two revisions", nil, "stable", "set istio.io/rev=stable"},
 		{"tag", nil, "prod", "set istio.io/rev=prod"},
 		{"tcm", nil, "1-8-1", "set istio.io/rev=1-8-1"},
-		{"tcm", nil, "1-10-0", "which: --revision 1-8-1"},
+		{"tcm", nil, "1-10-0", "which: GM114: --revision 1-8-1"},
 		{"aks", nil, "asm-1-24", "set istio.io/rev=asm-1-24"},
-		{"none", nil, "canary", "refused: the mesh"},
+		{"none", nil, "canary", "refused: GM105: the mesh"},
 		{"two revisions", map[string]string{"istio.io/rev": "canary"}, "canary", "has istio.io/rev=canary"},
 		{"two revisions", map[string]string{"istio.io/rev": "canary"}, "stable",
-			"conflict: it is injected already, by istio.io/rev=canary, and --revision asks for stable"},
+			"conflict: GM112: it is injected already, by istio.io/rev=canary, and --revision asks for stable"},
 		// The webhook for istio-injection names no revision in its selectors; its
 		// configuration's labels say which it is.
 		{"default", map[string]string{"istio-injection": "enabled"}, "default", "has istio-injection=enabled"},
@@ -223,17 +223,17 @@ func TestDecideInjectionByRevision(t *testing.T) {
 		{"default led to canary", map[string]string{"istio-injection": "enabled"}, "default", "has istio-injection=enabled"},
 		{"default led to canary", map[string]string{"istio-injection": "enabled"}, "canary", "has istio-injection=enabled"},
 		{"default led to canary", map[string]string{"istio-injection": "enabled"}, "stable",
-			"conflict: it is injected already, by istio-injection=enabled, and --revision asks for stable"},
+			"conflict: GM112: it is injected already, by istio-injection=enabled, and --revision asks for stable"},
 		{"default led to canary", map[string]string{"istio.io/rev": "default"}, "canary", "has istio.io/rev=default"},
-		{"default led to canary", nil, "stable", "which: --revision canary, --revision default"},
+		{"default led to canary", nil, "stable", "which: GM114: --revision canary, --revision default"},
 		{"default+canary", map[string]string{"istio-injection": "enabled"}, "canary",
-			"conflict: it is injected already, by istio-injection=enabled, and --revision asks for canary"},
+			"conflict: GM112: it is injected already, by istio-injection=enabled, and --revision asks for canary"},
 		// Beside istio-injection the revision has no say (istio#43621).
 		{"default+canary", map[string]string{"istio-injection": "enabled", "istio.io/rev": "canary"}, "canary",
-			"conflict: it is injected already, by istio-injection=enabled, and --revision asks for canary"},
+			"conflict: GM112: it is injected already, by istio-injection=enabled, and --revision asks for canary"},
 		{"default+canary", map[string]string{"istio-injection": "disabled", "istio.io/rev": "canary"}, "canary",
-			"conflict: it carries istio-injection=disabled"},
-		{"two revisions", map[string]string{"istio.io/rev": "old"}, "canary", "conflict: it carries istio.io/rev=old"},
+			"conflict: GM110: it carries istio-injection=disabled"},
+		{"two revisions", map[string]string{"istio.io/rev": "old"}, "canary", "conflict: GM111: it carries istio.io/rev=old"},
 	} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "test", Labels: tc.labels}}
 		if got := outcome(DecideInjection(all[tc.mesh], ns, "Deployment/server", corev1.PodTemplateSpec{}, tc.revision)); !strings.HasPrefix(got, tc.want) {
@@ -260,16 +260,16 @@ func TestDecideInjectionByPod(t *testing.T) {
 	}{
 		{"it asks itself", "default", nil, pod(yes, nil), "has the pod's own label sidecar.istio.io/inject=true"},
 		{"it asks itself, where only a revision could answer", "canary", nil, pod(yes, nil), "set istio.io/rev=canary"},
-		{"it asks, the namespace is switched off", "default", map[string]string{"istio-injection": "disabled"}, pod(yes, nil), "conflict: it carries istio-injection=disabled"},
+		{"it asks, the namespace is switched off", "default", map[string]string{"istio-injection": "disabled"}, pod(yes, nil), "conflict: GM110: it carries istio-injection=disabled"},
 		{"it names a revision", "default+canary", nil, pod(map[string]string{"istio.io/rev": "canary"}, nil), "has the pod's own label istio.io/rev=canary"},
 		{"it names a stale revision", "default", nil, pod(map[string]string{"istio.io/rev": "old"}, nil), "set istio-injection=enabled"},
-		{"it declines by label", "default", nil, pod(no, nil), "refused: Deployment/server"},
-		{"it declines in a namespace that injects", "default", enabled, pod(no, nil), "refused: Deployment/server"},
-		{"it declines by annotation", "default", enabled, pod(nil, no), "refused: Deployment/server"},
+		{"it declines by label", "default", nil, pod(no, nil), "refused: GM116: Deployment/server"},
+		{"it declines in a namespace that injects", "default", enabled, pod(no, nil), "refused: GM116: Deployment/server"},
+		{"it declines by annotation", "default", enabled, pod(nil, no), "refused: GM116: Deployment/server"},
 		{"the label beats the annotation", "default", enabled, pod(yes, no), "has istio-injection=enabled"},
-		{"the label beats the annotation, the other way", "default", enabled, pod(no, yes), "refused: Deployment/server"},
-		{"the host's network", "default", enabled, host, "refused: Deployment/server"},
-		{"the host's network, no mesh", "none", enabled, host, "refused: the mesh"},
+		{"the label beats the annotation, the other way", "default", enabled, pod(no, yes), "refused: GM116: Deployment/server"},
+		{"the host's network", "default", enabled, host, "refused: GM117: Deployment/server"},
+		{"the host's network, no mesh", "none", enabled, host, "refused: GM105: the mesh"},
 	} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "test", Labels: tc.labels}}
 		if got := outcome(DecideInjection(all[tc.mesh], ns, "Deployment/server", tc.pod, "")); !strings.HasPrefix(got, tc.want) {

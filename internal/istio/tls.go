@@ -68,7 +68,7 @@ func unlike(protocol string, tls manifest.TLS) string {
 // secondCertificate looks for another TLS server with a host of the one that
 // the exposure asks for, if that is the listener: of the two istiod drops one,
 // or Envoy both.
-func secondCertificate(own Listener, listeners []Listener, in Ingress, port int, e manifest.Exposure) error {
+func secondCertificate(own Listener, listeners []Listener, in Ingress, port int, e manifest.Exposure) *plan.ConflictError {
 	if tls, ok := tlsOf(own.Server); !ok || !tls.On() || tls != e.TLS || own.Gateway.Namespace != e.Namespace || own.Gateway.Name != manifest.GatewayName {
 		return nil
 	}

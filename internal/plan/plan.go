@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -106,9 +107,11 @@ type Step struct {
 }
 
 // Build decides what to do about each step, in order. An object that exists,
-// isn't grpcmesh's and would have to change is a *ConflictError.
+// isn't grpcmesh's and would have to change is a *ConflictError; all of them are
+// told, and then there is no plan.
 func Build(steps []Step) (Plan, error) {
 	var p Plan
+	var conflicts []error
 	for _, s := range steps {
 		c := Change{ID: s.Want.ID, Object: s.Want}
 		if s.Live == nil {
@@ -130,21 +133,24 @@ func Build(steps []Step) (Plan, error) {
 				c.Reason = "its pods are made anew"
 			}
 			if other := s.Live.Labels[manifest.WorkloadLabel]; !manifest.OnlyLabelled(s.Want.Kind) && s.Dry.Labels[manifest.WorkloadLabel] != other {
-				return Plan{}, &ConflictError{Code: finding.OtherWorkload, ID: c.ID, Reason: "grpcmesh made it for another workload (" + other + ")"}
+				conflicts = append(conflicts, &ConflictError{Code: finding.OtherWorkload, ID: c.ID, Reason: "grpcmesh made it for another workload (" + other + ")"})
 			}
 		case len(beyondOwnMarks(c.Diff)) == 0:
 			c.Action, c.Diff, c.Reason = Reuse, nil, "not made by grpcmesh, already as wanted"
 		case s.Want.Adopt:
 			c.Action, c.Reason = Update, "adopted; it was not made by grpcmesh, and unexpose gives it back as it was"
 		default:
-			return Plan{}, &ConflictError{
+			conflicts = append(conflicts, &ConflictError{
 				Code:   finding.NotOurs,
 				ID:     c.ID,
 				Reason: "it exists and was not made by grpcmesh; it differs in " + Paths(beyondOwnMarks(c.Diff)),
 				Hint:   WayPast(c.ID),
-			}
+			})
 		}
 		p.Changes = append(p.Changes, c)
+	}
+	if len(conflicts) > 0 {
+		return Plan{}, errors.Join(conflicts...)
 	}
 	return p, nil
 }

@@ -73,7 +73,7 @@ func TestBuild(t *testing.T) {
 			`{"metadata":{"labels":{` + ours + `},"resourceVersion":"1","generation":1,"uid":"a","managedFields":[{"time":"1"}]},"status":{"a":1},"spec":{}}`,
 			`{"metadata":{"labels":{` + ours + `},"resourceVersion":"2","generation":2,"uid":"b","managedFields":[],"creationTimestamp":"x"},"status":{"a":2},"spec":{}}`,
 			plan.Unchanged, nil, ""},
-		{"ours, of another workload", "Service", object(oursOther, "1"), object(ours, "1"), "", nil, "grpcmesh made it for another workload (statefulset.server)"},
+		{"ours, of another workload", "Service", object(oursOther, "1"), object(ours, "1"), "", nil, "GM172: Service/server in namespace test: grpcmesh made it for another workload (statefulset.server)"},
 		{"theirs, differs", "Service", object(theirs, "1"), object(ours, "2"), "", nil, "was not made by grpcmesh; it differs in spec.port"},
 		{"theirs, the same but for our labels", "Service", object(theirs, "1"), object(ours, "1"), plan.Reuse, nil, ""},
 		{"theirs, the same but for our marks", "VirtualService", `{"metadata":{"annotations":{"a":"b"}},"spec":{"port":1}}`,
@@ -100,7 +100,7 @@ func TestBuild(t *testing.T) {
 				if !errors.As(err, &conflict) {
 					t.Fatalf("Build: %v; want a ConflictError", err)
 				}
-				if conflict.ID != step.Want.ID || !strings.Contains(conflict.Reason, tc.conflict) {
+				if conflict.ID != step.Want.ID || !strings.Contains(err.Error(), tc.conflict) {
 					t.Errorf("conflict of %s: %q; want of %s: %q", conflict.ID, conflict.Reason, step.Want.ID, tc.conflict)
 				}
 				if len(p.Changes) != 0 {
@@ -154,6 +154,13 @@ func TestBuildInOrder(t *testing.T) {
 	steps[3].Live = state(t, object(theirs, "2"))
 	if p, err = plan.Build(steps); err == nil || len(p.Changes) != 0 {
 		t.Errorf("Build with a conflict at its end = %v, %v; want no plan", p, err)
+	}
+	steps[2].Live = state(t, object(`"app.kubernetes.io/managed-by":"someone"`, "2"))
+	_, err = plan.Build(steps)
+	for _, kind := range []string{"Gateway/", "VirtualService/"} {
+		if err == nil || !strings.Contains(err.Error(), "GM170: "+kind) {
+			t.Errorf("Build with two conflicts: %v; want %s told", err, kind)
+		}
 	}
 }
 
