@@ -157,6 +157,12 @@ func (xs batch) carryOut(ctx context.Context) error {
 	default:
 		xs[0].cluster.Forget("Workload", "Pod", "ReplicaSet", "ControllerRevision")
 	}
+	if len(xs) > 1 {
+		together := xs[0].cluster.Together()
+		for _, x := range xs {
+			x.cluster = together
+		}
+	}
 	errs := make([]error, len(xs))
 	gate := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup

@@ -44,6 +44,7 @@ type Cluster struct {
 
 	clock  *clock
 	memory *memory // what a run has listed already; nil: nothing is kept
+	looks  *looks  // what several waits share; nil: each looks by itself
 }
 
 // NoConfigError says that there is no cluster to talk to: no kubeconfig, or

@@ -124,14 +124,15 @@ func (c *Cluster) stuck(ctx context.Context, w Workload, come *arrivals, tell fu
 		case <-ctx.Done():
 			return false
 		}
-		pods, err := c.NewestPods(ctx, w)
+		shared := c.look()
+		pods, err := shared.NewestPods(ctx, w)
 		if err != nil {
 			continue
 		}
 		come.pods(pods)
 		news, stuck := seen.look(pods, time.Now())
 		if len(pods) < come.wanted() {
-			news = append(news, seen.first("no pod can be made: ", c.failedCreate(ctx, w, start))...)
+			news = append(news, seen.first("no pod can be made: ", shared.failedCreate(ctx, w, start))...)
 		}
 		for _, words := range news {
 			tell(words)
@@ -207,6 +208,9 @@ func (c *Cluster) Trouble(ctx context.Context, w Workload) error {
 func (c *Cluster) notReady(ctx context.Context, w Workload, message string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	if now, _, err := c.read(ctx, w); err == nil { // it may have been scaled
+		w = now
+	}
 	var causes []string
 	hint := fmt.Sprintf("Look at: kubectl -n %s describe pods -l %s", w.Namespace, metav1.FormatLabelSelector(w.Selector))
 	if pods, err := c.NewestPods(ctx, w); err == nil {
@@ -243,7 +247,9 @@ func worst(pods []corev1.Pod) (*corev1.Pod, string) {
 // failedCreate is why the workload's newest pods were not made, by the last
 // event since then of the workload or its ReplicaSets, or "".
 func (c *Cluster) failedCreate(ctx context.Context, w Workload, since time.Time) string {
-	events, err := c.Core.CoreV1().Events(w.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
+	events, err := Recall(c, "Event", w.Namespace, func() (*corev1.EventList, error) {
+		return c.Core.CoreV1().Events(w.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
+	})
 	if err != nil {
 		return ""
 	}

@@ -115,6 +115,26 @@ func TestFailedCreate(t *testing.T) {
 	}
 }
 
+// TestNotReadyAsScaled: why there is no pod is asked where the workload wants
+// one by now, whatever it wanted before the wait.
+func TestNotReadyAsScaled(t *testing.T) {
+	t.Parallel()
+	w := Workload{Kind: "StatefulSet", Namespace: "test", Name: "bad", UID: "w", Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "bad"}}}
+	for replicas, want := range map[int32]string{0: "0 of 1", 1: "exceeded quota; 0 of 1"} {
+		c := &Cluster{Core: fake.NewClientset(
+			&appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "bad", Namespace: "test", UID: "w"}, Spec: appsv1.StatefulSetSpec{Replicas: &replicas, Selector: w.Selector}},
+			&corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "test"}, Reason: "FailedCreate", Message: "exceeded quota",
+				InvolvedObject: corev1.ObjectReference{UID: "w"}, LastTimestamp: metav1.Now()})}
+		for _, then := range []int32{0, 1} {
+			w.Replicas = then
+			var not *NotReadyError
+			if err := c.notReady(t.Context(), w, "0 of 1"); !errors.As(err, &not) || not.Cause != want {
+				t.Errorf("%d replicas wanted, %d before: %v; want %q", replicas, then, err, want)
+			}
+		}
+	}
+}
+
 // TestToldWithinTen: what holds the pods up is told in the events' and the
 // kubelet's own words within 10 s, by the clock of the test's own world.
 func TestToldWithinTen(t *testing.T) {
