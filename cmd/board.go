@@ -113,7 +113,7 @@ func (b *board) print(out io.Writer, lines func()) {
 
 // draw draws the live line, cut to the terminal's width.
 func (b *board) draw(out io.Writer) {
-	line := ""
+	var line string
 	switch len(b.rows) {
 	case 0:
 		return
