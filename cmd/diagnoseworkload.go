@@ -75,8 +75,10 @@ func (d *checkup) diagnoseWorkloads(ctx context.Context) error {
 // diagnoseServices judges the ports of the Services before a workload that lead
 // to where it speaks gRPC.
 func (d *checkup) diagnoseServices(w k8s.Workload, grpc []int) {
-	into := map[int][]string{} // by the pods' port
-	numbers := map[int][]int32{}
+	into := map[int]*leads{} // by the pods' port
+	for _, target := range grpc {
+		into[target] = &leads{}
+	}
 	for _, svc := range d.before(w) {
 		for _, p := range svc.Spec.Ports {
 			if p.Protocol != "" && p.Protocol != corev1.ProtocolTCP {
@@ -95,24 +97,15 @@ func (d *checkup) diagnoseServices(w k8s.Workload, grpc []int) {
 				d.tellProtocol(*svc, p, w, target)
 			}
 			if svc.Spec.ClusterIP != corev1.ClusterIPNone {
-				into[target] = append(into[target], fmt.Sprintf("port %d of Service %s", p.Port, svc.Name))
-				numbers[target] = append(numbers[target], p.Port)
+				into[target].add(svc.Name, p.Port)
 			}
 		}
 	}
 	d.tellHeadless(w, grpc, into)
 	for _, target := range grpc {
-		slices.Sort(numbers[target])
-		if len(slices.Compact(numbers[target])) < 2 {
-			continue
+		if f, ok := into[target].twoPorts(w, target); ok {
+			d.tell(f)
 		}
-		slices.Sort(into[target])
-		f := finding.New(finding.TwoPorts, w.Namespace, w.String(), strings.Join(into[target], " and ")+fmt.Sprintf(" lead to its port %d; a sidecar believes one of them for what is spoken there", target),
-			"Let one port lead there, or see to it that all of them say the same protocol.")
-		if w.Kind != "Deployment" {
-			f.Istio = ""
-		}
-		d.tell(f)
 	}
 }
 
@@ -132,13 +125,13 @@ func (d *checkup) tellProtocol(svc corev1.Service, p corev1.ServicePort, w k8s.W
 
 // tellHeadless tells of headless Services before a gRPC port that no other
 // Service leads to.
-func (d *checkup) tellHeadless(w k8s.Workload, grpc []int, into map[int][]string) {
+func (d *checkup) tellHeadless(w k8s.Workload, grpc []int, into map[int]*leads) {
 	for _, svc := range d.before(w) {
 		if svc.Spec.ClusterIP != corev1.ClusterIPNone {
 			continue
 		}
 		for _, p := range svc.Spec.Ports {
-			if target := podPort(p, w); slices.Contains(grpc, target) && len(into[target]) == 0 {
+			if target := podPort(p, w); slices.Contains(grpc, target) && len(into[target].words) == 0 {
 				d.tell(finding.New(finding.Headless, svc.Namespace, "Service/"+svc.Name,
 					fmt.Sprintf("it is headless, and no other Service leads to port %d of %s: clients without a sidecar resolve its pods once and stay with them", target, w),
 					fmt.Sprintf("Give the clients a Service with a cluster IP beside it: grpcmesh expose %s/%s -n %s makes one.", strings.ToLower(w.Kind), w.Name, w.Namespace)))

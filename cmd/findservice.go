@@ -76,6 +76,7 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 	for _, f := range findings {
 		wrong = append(wrong, x.judge(f))
 	}
+	x.findTwoPorts(services, mine)
 	if x.exposure.Reuse == "" {
 		wrong = append(wrong, x.selectsOthers(ctx, others))
 	}
