@@ -175,7 +175,7 @@ func (d *checkup) look(ctx context.Context) error {
 	d.ingresses = slices.DeleteFunc(slices.Clone(d.gateways), func(i istio.Ingress) bool { return i.Asleep })
 	d.injectors, err = d.mesh.Injectors(ctx)
 	if d.unlisted = apierrors.IsForbidden(err); d.unlisted {
-		d.tell(finding.New(finding.Unchecked, "", "injection", "this user may not list mutatingwebhookconfigurations, so nothing is said of sidecars",
+		d.tell(finding.New(finding.Unchecked, "", "injection", "this user may not list mutatingwebhookconfigurations.admissionregistration.k8s.io, so nothing is said of sidecars",
 			"Ask for the permission; the role grpcmesh-look of docs/rbac.yaml has it."))
 	} else if err != nil {
 		return err
@@ -210,7 +210,11 @@ func (d *checkup) readNamespaces(ctx context.Context) error {
 	case apierrors.IsNotFound(err):
 		return noNamespace(d.namespace)
 	case apierrors.IsForbidden(err):
-		d.tell(finding.New(finding.Unchecked, "", "namespaces", "this user may not read them, so nothing is said of their labels",
+		verb := "get"
+		if d.namespace == metav1.NamespaceAll {
+			verb = "list"
+		}
+		d.tell(finding.New(finding.Unchecked, "", "namespaces", "this user may not "+verb+" namespaces, so nothing is said of their labels",
 			"Ask for the permission; the role grpcmesh-look of docs/rbac.yaml has it."))
 	case err != nil:
 		return fmt.Errorf("reading namespaces: %w", err)
