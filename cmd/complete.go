@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -132,7 +133,8 @@ func complete(c *cobra.Command, flags *k8s.Flags) {
 		"gateway-selector": asking(flags, gateways),
 	}
 	for name, values := range map[string][]string{
-		"output": outputs(c.Name()), "dry-run": dryRuns(c.Name()), "identify": {"auto", "route", "sidecars"},
+		"output": outputs(c.Name()), "dry-run": dryRuns(c.Name()), "identify": {"auto", check.RungRoute, check.RungAdmin, check.RungSidecars},
+		"lb": {"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "header:"}, "tls-mode": {"simple", "mutual"}, "control": {controlAuto, controlAlways, controlNever},
 		"inject": {manifest.InjectNamespace, manifest.InjectPod, manifest.InjectNone},
 	} {
 		known[name] = oneOf(func() []string { return values })

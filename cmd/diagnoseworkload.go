@@ -60,6 +60,8 @@ func (d *checkup) diagnoseWorkloads(ctx context.Context) error {
 		ports := d.grpcPorts(w)
 		if len(ports) > 0 {
 			d.speaking++
+		} else {
+			d.silent++
 		}
 		d.diagnoseServices(w, ports)
 		if len(ports) == 0 || d.unlisted || len(d.injectors) == 0 || d.namespaces[w.Namespace] == nil {
@@ -160,7 +162,7 @@ func (d *checkup) diagnoseSidecars(ctx context.Context, w k8s.Workload) error {
 	if inj.Set != nil || lacking == 0 {
 		return nil
 	}
-	f := finding.New(finding.MissingSidecar, w.Namespace, w.String(), fmt.Sprintf("%d of %s lack the sidecar that %s asks for: they are older than the label, or the injector was away", lacking, plural(pods, "pod"), inj.Label),
+	f := finding.New(finding.MissingSidecar, w.Namespace, w.String(), fmt.Sprintf("%d of %s without the sidecar that %s asks for: they are older than the label, or the injector was away", lacking, plural(pods, "pod"), inj.Label),
 		fmt.Sprintf("Restart it: kubectl -n %s rollout restart %s/%s", w.Namespace, strings.ToLower(w.Kind), w.Name))
 	if inj.Label != "istio-injection=enabled" {
 		f.Istio = "" // whose analyzer looks at no other label

@@ -117,7 +117,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 func (o *doctorOptions) tell(code string) error {
 	story, ok := storyOf(code)
 	if !ok {
-		return &manifest.InvalidError{Field: "--explain", Value: code, Reason: "is no code; they are GM101 to GM256, as expose, doctor and verify print them"}
+		return &manifest.InvalidError{Field: "--explain", Value: code, Reason: "is no code of grpcmesh's: they are GM and three digits, as expose, doctor and verify print them"}
 	}
 	switch o.output {
 	case "json":
@@ -142,6 +142,7 @@ type checkup struct {
 	grpcLed    map[string][]int // those to which the gateway's port is for gRPC
 	found      []finding.Finding
 	speaking   int  // workloads that speak gRPC
+	silent     int  // that say nothing of it
 	without    bool // Istio's kinds
 }
 
@@ -255,7 +256,7 @@ func (d *checkup) within(namespace string) bool {
 }
 
 func (d *checkup) document() *report.Doctor {
-	doc := &report.Doctor{APIVersion: report.APIVersion, Kind: "DoctorReport", Namespace: d.namespace, Workloads: d.speaking,
+	doc := &report.Doctor{APIVersion: report.APIVersion, Kind: "DoctorReport", Namespace: d.namespace, Workloads: d.speaking, Silent: d.silent,
 		Findings: finding.Sort(d.found)}
 	for _, f := range doc.Findings {
 		if f.Severity == finding.Error {

@@ -89,7 +89,7 @@ that was cut short is completed by running it again.`,
 	fs.BoolVar(&o.wait, "wait", true, "Wait until calls come through.")
 	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait in all.")
 	adoptFlag(fs, o)
-	fs.BoolVar(&o.undo, "undo-on-failure", false, "If the pods don't come up, take back what this run did.")
+	fs.BoolVar(&o.undo, "undo-on-failure", false, "If the pods don't come up, take back the exposure that this run made, its label and its restart; one that was there before keeps its new settings.")
 	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
 	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")
 	fs.StringVar(&o.dryRun, "dry-run", "none", "none, client (asks no cluster) or server (the server checks, persists nothing).")
@@ -120,6 +120,9 @@ func (o *exposeOptions) validate() error {
 	}
 	if !slices.Contains([]string{"none", "client", "server"}, o.dryRun) {
 		return &manifest.InvalidError{Field: "--dry-run", Value: o.dryRun, Reason: "is none of none, client and server"}
+	}
+	if o.undo && !o.wait {
+		return usageError{errors.New("--undo-on-failure and --wait=false don't go together: whether the pods come up is seen by waiting")}
 	}
 	if o.timeout <= 0 {
 		return &manifest.InvalidError{Field: "--timeout", Value: o.timeout.String(), Reason: "must be more than 0"}

@@ -279,7 +279,7 @@ func (x *exposer) restartChange() plan.Change {
 	return plan.Change{
 		ID:     manifest.ID{Kind: x.workload.Kind, Namespace: x.workload.Namespace, Name: x.workload.Name},
 		Action: plan.Restart,
-		Reason: fmt.Sprintf("%d of %s lack the sidecar", x.lacking, plural(x.pods, "pod")),
+		Reason: fmt.Sprintf("%d of %s without the sidecar", x.lacking, plural(x.pods, "pod")),
 	}
 }
 

@@ -129,7 +129,7 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 		*list = slices.Compact(*list)
 	}
 	if e.Pods > 0 && e.Sidecars < e.Pods && e.Injection != manifest.InjectNone {
-		problem("%d of %s lack the sidecar", e.Pods-e.Sidecars, plural(e.Pods, "pod"))
+		problem("%d of %s without the sidecar", e.Pods-e.Sidecars, plural(e.Pods, "pod"))
 	}
 	if led.counted > 0 && led.uncounted == 0 && e.Ready == 0 {
 		problem("no pod is ready")

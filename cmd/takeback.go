@@ -28,7 +28,7 @@ func (xs batch) takeBack(ctx context.Context) error {
 		if !errors.As(x.failed, new(*k8s.NotReadyError)) || ctx.Err() != nil {
 			continue
 		}
-		if !x.did(plan.Create, "VirtualService") && x.earlier == nil && !x.did(plan.Update, x.workload.Kind) {
+		if !x.began() && x.earlier == nil && !x.did(plan.Update, x.workload.Kind) {
 			continue // it was exposed before, and nothing was restarted
 		}
 		if !x.o.undo {
@@ -48,13 +48,21 @@ func (x *exposer) did(action plan.Action, kind string) bool {
 	return slices.ContainsFunc(x.doc.Changes, func(c report.Change) bool { return c.Action == action && c.Kind == kind })
 }
 
+// began says whether there was no exposure before this run: its route was made,
+// or taken over from someone else.
+func (x *exposer) began() bool {
+	return slices.ContainsFunc(x.doc.Changes, func(c report.Change) bool {
+		return c.Kind == "VirtualService" && (c.Action == plan.Create || c.Action == plan.Update && c.Reason == plan.Adopting)
+	})
+}
+
 // undo takes the exposure back as unexpose does, if this run made it, and gives
 // the workload the pod template that it had. What was there before and was only
 // brought up to date stays so.
 func (x *exposer) undo(ctx context.Context) error {
 	x.watch()
 	x.o.say("undoing    what this run did for %s, as it did not come up", x.workload)
-	if x.did(plan.Create, "VirtualService") {
+	if x.began() {
 		if err := x.unexpose(ctx); err != nil {
 			return err
 		}

@@ -50,7 +50,14 @@ func StateOf(obj metav1.Object, err error) (*plan.State, error) {
 		return nil, err
 	}
 	s := &plan.State{UID: string(obj.GetUID()), ResourceVersion: obj.GetResourceVersion(), Labels: obj.GetLabels()}
-	return s, json.Unmarshal(b, &s.Object)
+	if err := json.Unmarshal(b, &s.Object); err != nil {
+		return nil, err
+	}
+	// Istio's objects carry them where they come from a list, and not where they
+	// are a reply: that is no difference between them.
+	delete(s.Object, "apiVersion")
+	delete(s.Object, "kind")
+	return s, nil
 }
 
 // Get implements Applier for Namespace, Service and the workloads.

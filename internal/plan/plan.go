@@ -138,7 +138,7 @@ func Build(steps []Step) (Plan, error) {
 		case len(beyondOwnMarks(c.Diff)) == 0:
 			c.Action, c.Diff, c.Reason = Reuse, nil, "not made by grpcmesh, already as wanted"
 		case s.Want.Adopt:
-			c.Action, c.Reason = Update, "adopted; it was not made by grpcmesh, and unexpose gives it back as it was"
+			c.Action, c.Reason = Update, Adopting
 		default:
 			conflicts = append(conflicts, &ConflictError{
 				Code:   finding.NotOurs,
@@ -162,6 +162,9 @@ func WayPast(id manifest.ID) string {
 		"If no one needs it, delete it; else give it another name, or change it to what is wanted: then it is used as it is.",
 		id.Namespace, strings.ToLower(id.Kind), id.Name)
 }
+
+// Adopting is the reason of a Change that takes over what someone else made.
+const Adopting = "adopted; it was not made by grpcmesh, and unexpose gives it back as it was"
 
 // Differs says whether a dry run would alter more of an object than the marks
 // that say who made it.

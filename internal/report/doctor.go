@@ -14,6 +14,7 @@ type Doctor struct {
 	Kind            string            `json:"kind"`                // DoctorReport
 	Namespace       string            `json:"namespace,omitempty"` // empty: all of them
 	Workloads       int               `json:"workloads"`           // that speak gRPC, as far as the objects say
+	Silent          int               `json:"silent"`              // workloads that say nothing of gRPC: not looked at
 	Services        int               `json:"services"`            // looked at, like the next two
 	Gateways        int               `json:"gateways"`
 	VirtualServices int               `json:"virtualServices"`
@@ -36,8 +37,11 @@ func (d *Doctor) Text(w io.Writer) error {
 	if len(d.Findings) > 0 {
 		verdict = fmt.Sprintf("%s and %s", count(d.Errors, "error"), count(d.Warnings, "warning"))
 	}
-	fmt.Fprintf(&b, "%s in %s, with %s that speak gRPC, %s, %s and %s.\n", verdict, where, count(d.Workloads, "workload"),
+	fmt.Fprintf(&b, "%s in %s, with %s of gRPC, %s, %s and %s.\n", verdict, where, count(d.Workloads, "workload"),
 		count(d.Services, "Service"), count(d.Gateways, "Gateway"), count(d.VirtualServices, "VirtualService"))
+	if d.Silent > 0 {
+		fmt.Fprintf(&b, "Not looked at: %s whose ports and Services say nothing of gRPC; expose asks the pods themselves (grpcmesh diff NAME -n NAMESPACE).\n", count(d.Silent, "workload"))
+	}
 	if len(d.Findings) > 0 {
 		fmt.Fprintf(&b, "The whole story of one: grpcmesh doctor --explain %s\n", d.Findings[0].Code)
 	}

@@ -191,7 +191,7 @@ func (e *Expose) Names(w io.Writer) error {
 
 func resource(kind string) string {
 	switch kind {
-	case "Gateway", "VirtualService":
+	case "Gateway", "VirtualService", "DestinationRule":
 		return strings.ToLower(kind) + ".networking.istio.io"
 	case "Deployment", "StatefulSet", "DaemonSet":
 		return strings.ToLower(kind) + ".apps"
