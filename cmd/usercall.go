@@ -27,6 +27,7 @@ type userCall struct {
 	method   string // pkg.Service/Method
 	data     string // JSON, or @FILE, or @- for stdin
 	protoset string
+	proto    string
 	json     []byte
 	payload  []byte // once it is encoded
 }
@@ -35,6 +36,7 @@ func (u *userCall) add(fs *pflag.FlagSet) {
 	fs.StringVar(&u.method, "call", "", "Call this unary method for real, as `PKG.SERVICE/METHOD`, with --data for its message, on the route that users' calls take: some 20 times, more for many pods, and where counters tell pods apart for each call.")
 	fs.StringVar(&u.data, "data", "", "The message of --call, as `JSON`, or @FILE ('@-' is stdin). Default: an empty one. How it is encoded the app tells by reflection.")
 	fs.StringVar(&u.protoset, "protoset", "", "A descriptor set that describes the service of --call, instead of reflection: a `FILE` of protoc --include_imports --descriptor_set_out.")
+	fs.StringVar(&u.proto, "proto", "", "The `FILE`.proto that declares the service of --call, instead of reflection. What it imports is looked for in its folder, and in those above.")
 }
 
 func (u *userCall) on() bool { return u.method != "" }
@@ -42,10 +44,13 @@ func (u *userCall) on() bool { return u.method != "" }
 // validate checks the flags, and makes of the method the path that calls have.
 func (u *userCall) validate(o *verifyOptions) error {
 	if !u.on() {
-		if u.data != "" || u.protoset != "" {
-			return usageError{errors.New("--data and --protoset are for --call PKG.SERVICE/METHOD")}
+		if u.data != "" || u.protoset != "" || u.proto != "" {
+			return usageError{errors.New("--data, --proto and --protoset are for --call PKG.SERVICE/METHOD")}
 		}
 		return nil
+	}
+	if u.proto != "" && u.protoset != "" {
+		return usageError{errors.New("--proto and --protoset don't go together: both describe the service")}
 	}
 	path := "/" + strings.TrimPrefix(u.method, "/")
 	if !methodPath.MatchString(path) {
@@ -59,28 +64,46 @@ func (u *userCall) validate(o *verifyOptions) error {
 }
 
 // read reads the files, and encodes the message where one describes it.
-func (u *userCall) read(o *verifyOptions) error {
+func (u *userCall) read(ctx context.Context, o *verifyOptions) error {
 	if !u.on() {
 		return nil
 	}
 	var err error
-	if u.json, err = dataOf(o.IO, u.data); err != nil || u.protoset == "" {
+	if u.json, err = dataOf(o.IO, u.data); err != nil {
 		return err
 	}
-	data, err := readBounded(u.protoset, mostProtoset)
+	if u.proto != "" {
+		return u.encodeFile(u.proto, func() (*descriptorpb.FileDescriptorSet, error) { return message.Compile(ctx, u.proto) })
+	}
+	if u.protoset == "" {
+		return nil
+	}
+	return u.encodeFile(u.protoset, func() (*descriptorpb.FileDescriptorSet, error) { return readProtoset(u.protoset) })
+}
+
+func readProtoset(file string) (*descriptorpb.FileDescriptorSet, error) {
+	data, err := readBounded(file, mostProtoset)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	set := &descriptorpb.FileDescriptorSet{}
 	if err := (proto.UnmarshalOptions{RecursionLimit: 100}).Unmarshal(data, set); err != nil {
-		return &manifest.FileError{File: u.protoset, Err: fmt.Errorf("it is no descriptor set: %w", err)}
+		return nil, &manifest.FileError{File: file, Err: fmt.Errorf("it is no descriptor set: %w", err)}
 	}
-	if err := u.encode(set); errors.As(err, new(*message.DescriptorError)) {
-		return &manifest.FileError{File: u.protoset, Err: err}
-	} else if err != nil {
-		return err
+	return set, nil
+}
+
+// encodeFile makes the payload by a file; what is wrong with it is an error of
+// that file.
+func (u *userCall) encodeFile(file string, describe func() (*descriptorpb.FileDescriptorSet, error)) error {
+	set, err := describe()
+	if err == nil {
+		err = u.encode(set)
 	}
-	return nil
+	if errors.As(err, new(*message.DescriptorError)) {
+		return &manifest.FileError{File: file, Err: err}
+	}
+	return err
 }
 
 // encode makes the payload. JSON that does not fit is the user's mistake.
@@ -145,7 +168,7 @@ func (r *run) describeCall(ctx context.Context) error {
 			set, failed = conn.Files(ctx, service, "", r.o.metadata)
 		}
 		if failed != nil {
-			return fmt.Errorf("how messages of %s are encoded can't be found out: %w; and at a pod itself: %w\nGive its descriptors with --protoset FILE", u.method, err, failed)
+			return fmt.Errorf("how messages of %s are encoded can't be found out: %w; and at a pod itself: %w\nGive its descriptors with --proto FILE or --protoset FILE", u.method, err, failed)
 		}
 	}
 	return r.o.encodeBy(set)
@@ -155,7 +178,7 @@ func (r *run) describeCall(ctx context.Context) error {
 func (o *verifyOptions) encodeBy(set *descriptorpb.FileDescriptorSet) error {
 	err := o.user.encode(set)
 	if errors.As(err, new(*message.DescriptorError)) {
-		return fmt.Errorf("the app describes %s by reflection, but %w\nGive its descriptors with --protoset FILE", o.user.method, err)
+		return fmt.Errorf("the app describes %s by reflection, but %w\nGive its descriptors with --proto FILE or --protoset FILE", o.user.method, err)
 	}
 	return err
 }
