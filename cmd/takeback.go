@@ -28,7 +28,7 @@ func (xs batch) takeBack(ctx context.Context) error {
 		if !errors.As(x.failed, new(*k8s.NotReadyError)) || ctx.Err() != nil {
 			continue
 		}
-		if !x.began() && x.earlier == nil && !x.did(plan.Update, x.workload.Kind) {
+		if !x.began() && x.earlier == nil && !x.updated(x.workload.Kind) {
 			continue // it was exposed before, and nothing was restarted
 		}
 		if !x.o.undo {
@@ -43,9 +43,9 @@ func (xs batch) takeBack(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// did says whether this run did so to an object of the kind for the exposure.
-func (x *exposer) did(action plan.Action, kind string) bool {
-	return slices.ContainsFunc(x.doc.Changes, func(c report.Change) bool { return c.Action == action && c.Kind == kind })
+// updated says whether this run changed an object of the kind for the exposure.
+func (x *exposer) updated(kind string) bool {
+	return slices.ContainsFunc(x.doc.Changes, func(c report.Change) bool { return c.Action == plan.Update && c.Kind == kind })
 }
 
 // began says whether there was no exposure before this run: its route was made,
@@ -69,7 +69,7 @@ func (x *exposer) undo(ctx context.Context) error {
 	} else if err := x.giveUpLabels(ctx); err != nil {
 		return err
 	}
-	if x.earlier == nil && !x.did(plan.Update, x.workload.Kind) {
+	if x.earlier == nil && !x.updated(x.workload.Kind) {
 		return nil
 	}
 	if x.earlier != nil {
@@ -88,7 +88,7 @@ func (x *exposer) undo(ctx context.Context) error {
 // unexpose is what the command of that name would do for this workload.
 func (x *exposer) unexpose(ctx context.Context) error {
 	o := &unexposeOptions{IO: IO{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, flags: x.o.flags, called: x.o.called,
-		workload: strings.ToLower(x.workload.Kind) + "/" + x.workload.Name, restart: x.did(plan.Update, x.workload.Kind), yes: true, output: "name", dryRun: "none"}
+		workload: strings.ToLower(x.workload.Kind) + "/" + x.workload.Name, restart: x.updated(x.workload.Kind), yes: true, output: "name", dryRun: "none"}
 	u := &undoer{o: o, cluster: x.cluster, mesh: x.mesh, namespace: x.workload.Namespace, appliers: x.appliers, doc: &report.Unexpose{}}
 	p, err := u.plan(ctx)
 	if err == nil && u.stays != nil {
@@ -107,10 +107,10 @@ func (x *exposer) unexpose(ctx context.Context) error {
 // there before.
 func (x *exposer) giveUpLabels(ctx context.Context) error {
 	var objs []manifest.Object
-	if x.did(plan.Update, "Namespace") {
+	if x.updated("Namespace") {
 		objs = append(objs, manifest.NamespaceObject(x.workload.Namespace, x.namespace.UID))
 	}
-	if x.did(plan.Update, x.workload.Kind) {
+	if x.updated(x.workload.Kind) {
 		objs = append(objs, manifest.WorkloadObject(x.workload.Kind, x.workload.Namespace, x.workload.Name, x.workload.UID, nil))
 	}
 	steps, err := k8s.Propose(ctx, x.appliers, objs)

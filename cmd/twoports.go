@@ -56,7 +56,7 @@ func (x *exposer) findTwoPorts(services []corev1.Service, mine func(corev1.Servi
 		}
 	}
 	if e.Reuse == "" && e.Port > 0 {
-		l.add(e.ServiceName(), int32(e.Port)) //nolint:gosec // a valid port
+		l.add(e.ServiceName(), int32(e.Port))
 	}
 	if f, ok := l.twoPorts(x.workload, x.port.Port); ok {
 		f.Severity = finding.Warning
