@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -125,9 +126,10 @@ func (d *direct) Forward(ctx context.Context, namespace, pod string, port int) (
 }
 
 func TestInboundRequests(t *testing.T) {
-	body, asked := clusters(t), ""
+	body := clusters(t)
+	var asked atomic.Value // each connection has a goroutine of its own
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = r.Method + " " + r.URL.String()
+		asked.Store(r.Method + " " + r.URL.String())
 		_, _ = w.Write(body)
 	}))
 	defer srv.Close()
@@ -136,8 +138,8 @@ func TestInboundRequests(t *testing.T) {
 	if err != nil || n != recordedTotal {
 		t.Errorf("InboundRequests = %d, %v; want %d", n, err, recordedTotal)
 	}
-	if asked != "GET /clusters?format=json" || d.wanted != "test/server-0" || d.port != 15000 {
-		t.Errorf("%s of %s port %d; want the clusters of Envoy's own port", asked, d.wanted, d.port)
+	if asked.Load() != "GET /clusters?format=json" || d.wanted != "test/server-0" || d.port != 15000 {
+		t.Errorf("%s of %s port %d; want the clusters of Envoy's own port", asked.Load(), d.wanted, d.port)
 	}
 	if _, err := InboundRequests(t.Context(), d, "test", "server-0", 8080); err == nil || !strings.Contains(err.Error(), "pod test/server-0") {
 		t.Errorf("another port: %v; want an error that names the pod", err)
