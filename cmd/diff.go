@@ -21,7 +21,7 @@ The exit code is 0 where expose would change nothing, 1 where it would, and abov
 
   # What would exposing the only workload of a namespace do?
   grpcmesh diff --namespace test`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneWorkload,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.take(c, args); err != nil {
 				return err
@@ -56,7 +56,7 @@ What a cluster would be asked for must be said: the app's port, its pods' labels
   # One workload
   grpcmesh render server -n test --target-port 50051 --pod-labels app=server \
       --gateway-selector istio=ingressgateway`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneWorkload,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.take(c, args); err != nil {
 				return err

@@ -76,7 +76,7 @@ that was cut short is completed by running it again.`,
   # Print the objects without asking any cluster
   grpcmesh expose server -n test --target-port 50051 --pod-labels app=server \
       --gateway-selector istio=ingressgateway --dry-run=client -o yaml`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneWorkload,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.take(c, args); err != nil {
 				return err
@@ -120,6 +120,9 @@ func (o *exposeOptions) validate() error {
 	}
 	if !slices.Contains([]string{"none", "client", "server"}, o.dryRun) {
 		return &manifest.InvalidError{Field: "--dry-run", Value: o.dryRun, Reason: "is none of none, client and server"}
+	}
+	if len(o.intent.PodLabels) > 0 && o.dryRun != "client" {
+		return usageError{errors.New("--pod-labels is only where no cluster is asked (render, --dry-run=client): here the workload's own are read")}
 	}
 	if o.undo && !o.wait {
 		return usageError{errors.New("--undo-on-failure and --wait=false don't go together: whether the pods come up is seen by waiting")}

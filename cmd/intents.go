@@ -126,3 +126,14 @@ func (o *exposeOptions) expand(ctx context.Context, cluster *k8s.Cluster, intent
 	}
 	return all, nil
 }
+
+// oneWorkload takes one argument. "deploy one", as kubectl has it, is one too
+// many: it is told how to write it here.
+func oneWorkload(c *cobra.Command, args []string) error {
+	if len(args) == 2 {
+		if kind, _, err := manifest.ParseWorkload(args[0] + "/" + args[1]); err == nil && kind != "" {
+			return fmt.Errorf("one workload is one word: write %s/%s", args[0], args[1])
+		}
+	}
+	return cobra.MaximumNArgs(1)(c, args)
+}

@@ -18,7 +18,7 @@ import (
 // a usage error that names it.
 func (o *exposeOptions) render(intents []manifest.Intent) error {
 	if o.all || o.selector != "" {
-		return usageError{errors.New("no cluster is asked here, so it can't know the workloads: name them, or ask with --dry-run=server")}
+		return usageError{errors.New("no cluster is asked here, so it can't know the workloads: name them; or ask one by grpcmesh diff")}
 	}
 	var all []manifest.Exposure
 	servers := map[string][]manifest.Server{} // by namespace: its exposures share a Gateway

@@ -17,7 +17,7 @@ func routeFlagNames() []string {
 func (o *exposeOptions) routeFlags(fs *pflag.FlagSet) {
 	r := &o.intent.Route
 	fs.StringVar(&o.intent.MatchService, "match-service", "", "Route only these gRPC services (pkg.Service,...), or 'auto': those that the app lists by reflection.")
-	fs.StringToStringVar(&r.MatchHeaders, "match-header", nil, "Route only calls with this metadata (name=value,...); a value that ends in * is the beginning of one.")
+	fs.Var(texts(&r.MatchHeaders), "match-header", "Route only calls with this metadata (name=value,...); a value that ends in * is the beginning of one.")
 	fs.DurationVar(&r.Timeout, "timeout-per-call", 0, "How long the gateway lets a call take, a stream's too. 0: no limit.")
 	fs.Func("retries", "How often the gateway tries a call again that no app has begun, or that was answered UNAVAILABLE; `N` 0 is never. Default: as the mesh has it.", func(text string) error {
 		n, err := strconv.Atoi(text)
@@ -29,5 +29,5 @@ func (o *exposeOptions) routeFlags(fs *pflag.FlagSet) {
 	})
 	fs.DurationVar(&r.PerTryTimeout, "per-try-timeout", 0, "How long one try may take; one that takes longer, or breaks off, is made again. Needs --retries.")
 	fs.StringVar(&r.LB, "lb", "", "How the gateway chooses a pod: ROUND_ROBIN, LEAST_REQUEST, RANDOM, or header:NAME (calls with one value of that metadata go to one pod). Default: as the mesh has it.")
-	fs.StringToIntVar(&r.Canary, "canary", nil, "Percent of the calls for pods of another version (version=percent, or label:value=percent), by their label 'version'; the rest goes to the workload's own.")
+	fs.Var(percents(&r.Canary), "canary", "Percent of the calls for pods of another version (version=percent, or label:value=percent), by their label 'version'; the rest goes to the workload's own.")
 }

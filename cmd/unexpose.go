@@ -46,7 +46,7 @@ written into is kept whole (exit code 5).`,
 
   # See what would be done
   grpcmesh unexpose -n test --dry-run=server`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneWorkload,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.workload = args[0]
