@@ -27,7 +27,7 @@ test: lint test-unit test-lab test-e2e
 
 test-unit:
 	go test -race $(UNIT)
-	go test -run '^TestWorlds' -rapid.checks=5000 ./cmd # 10,000 random worlds
+	go test -run '^TestWorlds' ./cmd -rapid.checks=5000 # 10,000 random worlds
 
 test-lab: ## the lab's own code; the lab need not be up
 	cd lab && go vet ./... && go test ./...

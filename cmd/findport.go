@@ -57,10 +57,7 @@ func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) err
 	if i < 0 {
 		return unaskable(x.workload, declared, led)
 	}
-	var tried []string
-	x.port, err = x.cluster.TryPorts(ctx, &pods[i], [][]k8s.PortFound{declared, led}, probe.SpeaksGRPC, func(port int, answer k8s.Answer) {
-		tried = append(tried, fmt.Sprintf("%d %s", port, answer))
-	})
+	tried, err := x.tryPorts(ctx, &pods[i], [][]k8s.PortFound{declared, led})
 	if len(tried) > 0 {
 		x.say("           %s; asked pod %s: %s", declares(declared), pods[i].Name, strings.Join(tried, ", "))
 	}
@@ -73,6 +70,27 @@ func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) err
 		return noPortError{target}
 	}
 	return target
+}
+
+// tryPorts asks a pod for its gRPC port, and where none answers again for a
+// while, if the pod has just become ready. Of many workloads some speak no gRPC:
+// there nobody is waited for. tried is what each port answered at last.
+func (x *exposer) tryPorts(ctx context.Context, pod *corev1.Pod, guesses [][]k8s.PortFound) (tried []string, err error) {
+	for start := time.Now(); ; {
+		tried = nil
+		x.port, err = x.cluster.TryPorts(ctx, pod, guesses, probe.SpeaksGRPC, func(port int, answer k8s.Answer) {
+			tried = append(tried, fmt.Sprintf("%d %s", port, answer))
+		})
+		var none *manifest.TargetError
+		if !errors.As(err, &none) || len(none.Candidates) > 0 || x.o.many() || time.Since(start) > listenGrace || hasBeenReady(pod, x.cluster.Now()) > listenGrace {
+			return tried, err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return tried, ctx.Err()
+		}
+	}
 }
 
 // declares says what the pod template says of its ports.
