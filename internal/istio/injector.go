@@ -208,27 +208,35 @@ func asItIs(injectors []Injector, ns *corev1.Namespace, workload string, templat
 	return Injection{}, false, nil
 }
 
-func choose(injectors []Injector, ns *corev1.Namespace, pod map[string]string, revision string) (Injection, error) {
-	try := func(key, value string) (Injection, bool) {
-		with := maps.Clone(ns.Labels)
-		if with == nil {
-			with = map[string]string{}
-		}
+// fitting are the Injections by one label more, beside those that there are, with
+// which an injector takes the pods: the plain label alone, where no revision is
+// asked for and it does; else those of the revisions.
+func fitting(injectors []Injector, have map[string]string, plain, on, revision string,
+	taken func(with map[string]string) bool, made func(key, value string) Injection) []Injection {
+	fits := func(key, value string) bool {
+		with := map[string]string{}
+		maps.Copy(with, have)
 		with[key] = value
-		_, ok := injects(injectors, with, pod)
-		return Injection{Set: map[string]string{key: value}, Label: key + "=" + value}, ok
+		return taken(with)
 	}
-	if revision == "" {
-		if inj, ok := try(injectionLabel, "enabled"); ok {
-			return inj, nil
-		}
+	if revision == "" && fits(plain, on) {
+		return []Injection{made(plain, on)}
 	}
 	var fit []Injection
 	for _, rev := range allRevisions(injectors) {
-		if inj, ok := try(revisionLabel, rev); ok && (revision == "" || rev == revision) {
-			fit = append(fit, inj)
+		if (revision == "" || rev == revision) && fits(revisionLabel, rev) {
+			fit = append(fit, made(revisionLabel, rev))
 		}
 	}
+	return fit
+}
+
+func choose(injectors []Injector, ns *corev1.Namespace, pod map[string]string, revision string) (Injection, error) {
+	fit := fitting(injectors, ns.Labels, injectionLabel, "enabled", revision,
+		func(with map[string]string) bool { _, ok := injects(injectors, with, pod); return ok },
+		func(key, value string) Injection {
+			return Injection{Set: map[string]string{key: value}, Label: key + "=" + value}
+		})
 	if len(fit) == 1 {
 		return fit[0], nil
 	}

@@ -2,7 +2,6 @@ package istio
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,26 +22,11 @@ func DecidePodInjection(injectors []Injector, ns *corev1.Namespace, workload str
 			Reason: fmt.Sprintf("the pod template of %s carries %s=%s, which no live injector answers to", workload, revisionLabel, rev),
 			Hint:   "Nothing was written. Remove it from the pod template if it is not meant.\nLive revisions: " + strings.Join(allRevisions(injectors), ", ")}
 	}
-	try := func(key, value string) (Injection, bool) {
-		with := maps.Clone(template.Labels)
-		if with == nil {
-			with = map[string]string{}
-		}
-		with[key] = value
-		_, ok := injects(injectors, ns.Labels, with)
-		return Injection{Pod: map[string]string{key: value}, Label: "the pod's own label " + key + "=" + value}, ok
-	}
-	if revision == "" {
-		if inj, ok := try(podInjectLabel, "true"); ok {
-			return inj, nil
-		}
-	}
-	var fit []Injection
-	for _, rev := range allRevisions(injectors) {
-		if inj, ok := try(revisionLabel, rev); ok && (revision == "" || rev == revision) {
-			fit = append(fit, inj)
-		}
-	}
+	fit := fitting(injectors, template.Labels, podInjectLabel, "true", revision,
+		func(with map[string]string) bool { _, ok := injects(injectors, ns.Labels, with); return ok },
+		func(key, value string) Injection {
+			return Injection{Pod: map[string]string{key: value}, Label: "the pod's own label " + key + "=" + value}
+		})
 	if len(fit) == 1 {
 		return fit[0], nil
 	}
