@@ -72,7 +72,7 @@ func (r *run) dialService(ctx context.Context, c *check.Control) (*probe.Conn, e
 // contrast makes the calls, between two looks at the sidecars' counters.
 func (r *run) contrast(ctx context.Context, e *check.Evidence, conn *probe.Conn, c *check.Control) error {
 	counted := &check.Evidence{Expected: e.Expected, Uncounted: map[string]string{}}
-	before, err := r.counters(ctx, counted)
+	before, err := r.atSidecars(ctx, counted)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (r *run) contrast(ctx context.Context, e *check.Evidence, conn *probe.Conn,
 		}
 		c.Calls++
 	}
-	after, err := r.counters(ctx, counted)
+	after, err := r.atSidecars(ctx, counted)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,17 +77,15 @@ func by(p istio.Policy) string {
 // client is the gateway that calls the destinations. Of several that the
 // Gateway selects the first stands for all.
 func (t *target) client() istio.Client {
-	for _, in := range t.via {
-		if only := (istio.Routes{Gateways: []*clientnet.Gateway{t.gw.Gateway}}); len(only.Listeners(in, 0)) == 0 {
-			continue
-		}
-		client := istio.Client{Namespace: in.Namespace, Labels: in.Selector}
-		if len(in.Pods) > 0 {
-			client.Labels = in.Pods[0].Labels
-		}
-		return client
+	all := t.gateways()
+	if len(all) == 0 {
+		return istio.Client{}
 	}
-	return istio.Client{}
+	client := istio.Client{Namespace: all[0].Namespace, Labels: all[0].Selector}
+	if len(all[0].Pods) > 0 {
+		client.Labels = all[0].Pods[0].Labels
+	}
+	return client
 }
 
 // missingError is a destination that is not there, in words.

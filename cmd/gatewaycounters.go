@@ -16,10 +16,9 @@ import (
 )
 
 // gateways are those that the Gateway under test selects.
-func (r *run) gateways() []istio.Ingress {
-	return slices.DeleteFunc(slices.Clone(r.t.via), func(in istio.Ingress) bool {
-		return len((istio.Routes{Gateways: []*clientnet.Gateway{r.t.gw.Gateway}}).Listeners(in, 0)) == 0
-	})
+func (t *target) gateways() []istio.Ingress {
+	only := istio.Routes{Gateways: []*clientnet.Gateway{t.gw.Gateway}}
+	return slices.DeleteFunc(slices.Clone(t.via), func(in istio.Ingress) bool { return len(only.Listeners(in, 0)) == 0 })
 }
 
 // atGateway sums what every replica of the gateway has sent to each endpoint.
@@ -56,7 +55,7 @@ func (r *run) sent(ctx context.Context) (map[string]int, error) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	replicas := map[string]corev1.Pod{}
-	for _, in := range r.gateways() {
+	for _, in := range r.t.gateways() {
 		pods, err := r.t.mesh.Replicas(ctx, in, r.t.gw.Gateway.Spec.Selector)
 		if err != nil {
 			return nil, err
@@ -71,29 +70,27 @@ func (r *run) sent(ctx context.Context) (map[string]int, error) {
 	if r.replicas == nil {
 		r.replicas = replicas
 	}
+	for name := range r.replicas { // those of the first look: a new one has counted nothing that was
+		if _, there := replicas[name]; !there {
+			return nil, fmt.Errorf("gateway pod %s went during the run, and what it counted with it", name)
+		}
+	}
 	var (
 		mu   sync.Mutex
 		wg   sync.WaitGroup
 		sums = map[string]int{}
 		errs []error
 	)
-	for name, p := range r.replicas { // those of the first look: a new one has counted nothing that was
-		if _, there := replicas[name]; !there {
-			return nil, fmt.Errorf("gateway pod %s went during the run, and what it counted with it", name)
-		}
+	for _, p := range r.replicas {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, counterTime)
 			defer cancel()
-			for _, cluster := range names {
-				byHost, err := istio.UpstreamRequests(ctx, r.t.cluster, p.Namespace, p.Name, cluster)
-				mu.Lock()
-				if err != nil {
-					errs = append(errs, err)
-				}
-				for host, n := range byHost {
-					sums[host] += n
-				}
-				mu.Unlock()
+			byHost, err := istio.UpstreamRequests(ctx, r.t.cluster, p.Namespace, p.Name, names...)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+			for host, n := range byHost {
+				sums[host] += n
 			}
 		})
 	}

@@ -54,7 +54,7 @@ func (r *run) rung(ctx context.Context) (rung, why string, err error) {
 // this gateway alone; or else the pods' sidecars'.
 func (r *run) counting(ctx context.Context) (rung string, missing []k8s.Permission) {
 	var needed []k8s.Permission
-	for _, in := range r.gateways() {
+	for _, in := range r.t.gateways() {
 		needed = append(needed, k8s.Permission{Verb: "list", Resource: "pods", Namespace: in.Namespace},
 			k8s.Permission{Verb: "create", Resource: "pods/portforward", Namespace: in.Namespace})
 	}

@@ -6,18 +6,27 @@ import (
 )
 
 // UpstreamRequests is how many requests a gateway's pod has sent to each
-// ip:port of one of its clusters since it started; nil where it does not have
-// the cluster.
-func UpstreamRequests(ctx context.Context, f Forwarder, namespace, pod, cluster string) (map[string]int, error) {
+// ip:port of these of its clusters since it started, by one look; nil where it
+// has none of them.
+func UpstreamRequests(ctx context.Context, f Forwarder, namespace, pod string, clusters ...string) (map[string]int, error) {
 	body, err := askClusters(ctx, f, namespace, pod)
 	if err != nil {
 		return nil, err
 	}
-	byHost, _, err := requestsByHost(body, cluster)
-	if err != nil {
-		return nil, fmt.Errorf("gateway pod %s/%s: %w", namespace, pod, err)
+	var sums map[string]int
+	for _, cluster := range clusters {
+		byHost, found, err := requestsByHost(body, cluster)
+		if err != nil {
+			return nil, fmt.Errorf("gateway pod %s/%s: %w", namespace, pod, err)
+		}
+		if found && sums == nil {
+			sums = map[string]int{}
+		}
+		for host, n := range byHost {
+			sums[host] += n
+		}
 	}
-	return byHost, nil
+	return sums, nil
 }
 
 // OutboundCluster is Envoy's name of a destination, as istiod gives it; port is
