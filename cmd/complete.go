@@ -8,11 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
-	"grpcmesh/internal/report"
 )
 
 // completeTime is how long the shell waits at most for candidates; whoever
@@ -27,25 +25,6 @@ func oneOf(list func() []string) completer {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return beginning(list(), typed), cobra.ShellCompDirectiveNoFileComp
 	}
-}
-
-func outputs(verb string) []string {
-	switch verb {
-	case "verify":
-		return report.Formats()
-	case "doctor":
-		return []string{"text", "json", "yaml"}
-	case "status":
-		return []string{"text", "wide", "json", "yaml", "name"}
-	}
-	return []string{"text", "json", "yaml", "name"}
-}
-
-func dryRuns(verb string) []string {
-	if verb == "unexpose" {
-		return []string{"none", "server"}
-	}
-	return []string{"none", "client", "server"}
 }
 
 // asking is a completer that asks the cluster. Where it does not answer in time,
@@ -133,8 +112,8 @@ func complete(c *cobra.Command, flags *k8s.Flags) {
 		"gateway-selector": asking(flags, gateways),
 	}
 	for name, values := range map[string][]string{
-		"output": outputs(c.Name()), "dry-run": dryRuns(c.Name()), "identify": {"auto", check.RungRoute, check.RungAdmin, check.RungSidecars},
-		"lb": {"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "header:"}, "tls-mode": {"simple", "mutual"}, "control": {controlAuto, controlAlways, controlNever},
+		"output": outputs(c.Name()), "dry-run": dryRuns(c.Name()), "identify": identities(),
+		"lb": {"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "header:"}, "tls-mode": {"simple", "mutual"}, "control": controls(),
 		"inject": {manifest.InjectNamespace, manifest.InjectPod, manifest.InjectNone},
 	} {
 		known[name] = oneOf(func() []string { return values })

@@ -70,8 +70,8 @@ same, its code stands beside. The exit code is 3 where an error was found, and 0
 }
 
 func (o *doctorOptions) run(ctx context.Context) error {
-	if !slices.Contains([]string{"text", "json", "yaml"}, o.output) {
-		return &manifest.InvalidError{Field: "--output", Value: o.output, Reason: "is none of text, json and yaml"}
+	if err := chosen("--output", o.output, outputs("doctor")); err != nil {
+		return err
 	}
 	if o.explain != "" {
 		return o.tell(o.explain)

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,11 +116,8 @@ func (o *exposeOptions) intentFlags(fs *pflag.FlagSet) {
 }
 
 func (o *exposeOptions) validate() error {
-	if !slices.Contains([]string{"text", "json", "yaml", "name"}, o.output) {
-		return &manifest.InvalidError{Field: "--output", Value: o.output, Reason: "is none of text, json, yaml and name"}
-	}
-	if !slices.Contains([]string{"none", "client", "server"}, o.dryRun) {
-		return &manifest.InvalidError{Field: "--dry-run", Value: o.dryRun, Reason: "is none of none, client and server"}
+	if err := cmp.Or(chosen("--output", o.output, outputs("expose")), chosen("--dry-run", o.dryRun, dryRuns("expose"))); err != nil {
+		return err
 	}
 	if len(o.intent.PodLabels) > 0 && o.dryRun != "client" {
 		return usageError{errors.New("--pod-labels is only where no cluster is asked (render, --dry-run=client): here the workload's own are read")}

@@ -74,8 +74,8 @@ func (o *verifyOptions) validOutput() error {
 	invalid := func(field, value, reason string) error {
 		return &manifest.InvalidError{Field: field, Value: value, Reason: reason}
 	}
-	if !slices.Contains(report.Formats(), o.output) {
-		return invalid("--output", o.output, "is none of "+anyFormat())
+	if err := chosen("--output", o.output, outputs("verify")); err != nil {
+		return err
 	}
 	for _, r := range o.reports {
 		format, file, ok := strings.Cut(r, "=")
@@ -83,19 +83,13 @@ func (o *verifyOptions) validOutput() error {
 			return invalid("--report", r, "is not FORMAT=FILE")
 		}
 		if !slices.Contains(report.Formats(), format) {
-			return invalid("--report", r, "its format is none of "+anyFormat())
+			return invalid("--report", r, "its format is none of "+listed(report.Formats()))
 		}
 	}
 	if !(o.alpha > 0 && o.alpha < 1) {
 		return invalid("--alpha", strconv.FormatFloat(o.alpha, 'g', -1, 64), "must be above 0 and below 1")
 	}
 	return nil
-}
-
-// anyFormat lists the formats of a report, in words.
-func anyFormat() string {
-	all := report.Formats()
-	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
 }
 
 // finish prints the document and writes the reports. The verdict stands by

@@ -49,8 +49,8 @@ sidecars. What grpcmesh did not make is listed too. Nothing is written.`,
 }
 
 func (o *statusOptions) run(ctx context.Context) error {
-	if !slices.Contains([]string{"text", "wide", "json", "yaml", "name"}, o.output) {
-		return &manifest.InvalidError{Field: "--output", Value: o.output, Reason: "is none of text, wide, json, yaml and name"}
+	if err := chosen("--output", o.output, outputs("status")); err != nil {
+		return err
 	}
 	namespace := o.flags.Namespace()
 	if o.all {

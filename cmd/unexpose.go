@@ -1,9 +1,9 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,11 +65,8 @@ written into is kept whole (exit code 5).`,
 }
 
 func (o *unexposeOptions) validate() error {
-	if !slices.Contains([]string{"text", "json", "yaml", "name"}, o.output) {
-		return &manifest.InvalidError{Field: "--output", Value: o.output, Reason: "is none of text, json, yaml and name"}
-	}
-	if !slices.Contains([]string{"none", "server"}, o.dryRun) {
-		return &manifest.InvalidError{Field: "--dry-run", Value: o.dryRun, Reason: "is none of none and server"}
+	if err := cmp.Or(chosen("--output", o.output, outputs("unexpose")), chosen("--dry-run", o.dryRun, dryRuns("unexpose"))); err != nil {
+		return err
 	}
 	if o.timeout <= 0 {
 		return &manifest.InvalidError{Field: "--timeout", Value: o.timeout.String(), Reason: "must be more than 0"}

@@ -139,7 +139,7 @@ that either those of the pods' sidecars (--identify=sidecars).`,
 	o.load.add(fs)
 	fs.Float64Var(&o.alpha, "alpha", 0.001, "False-alarm rate of the verdict, above 0 and below 1.")
 	fs.DurationVar(&o.timeout, "timeout", time.Minute, "How long to take in all, beside the load.")
-	fs.StringVarP(&o.output, "output", "o", "text", "Output format: "+anyFormat()+".")
+	fs.StringVarP(&o.output, "output", "o", "text", "Output format: "+listed(outputs("verify"))+".")
 	fs.StringArrayVar(&o.reports, "report", nil, "Write the report into a file too, as `FORMAT=FILE`; may be given several times. The formats are those of --output.")
 	fs.StringVar(&o.samples, "samples", "", "Record what was found out into this `FILE`, a call a line.")
 	fs.StringVar(&o.from, "from", "", "Judge such a `FILE` again, with no network; --alpha may be another.")

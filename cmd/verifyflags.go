@@ -1,12 +1,11 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"net"
-	"slices"
 	"strconv"
 
-	"grpcmesh/internal/check"
 	"grpcmesh/internal/manifest"
 )
 
@@ -28,11 +27,8 @@ func (o *verifyOptions) validate() error {
 			return invalid("--authority", o.authority, "is neither HOST nor HOST:PORT")
 		}
 	}
-	if !slices.Contains([]string{"auto", check.RungRoute, check.RungAdmin, check.RungSidecars}, o.identify) {
-		return invalid("--identify", o.identify, "is none of auto, route, admin and sidecars")
-	}
-	if !slices.Contains([]string{controlAuto, controlAlways, controlNever}, o.controls) {
-		return invalid("--control", o.controls, "is none of auto, always and never")
+	if err := cmp.Or(chosen("--identify", o.identify, identities()), chosen("--control", o.controls, controls())); err != nil {
+		return err
 	}
 	if o.readOnly && o.identify == "route" {
 		return invalid("--identify", o.identify, "adds a VirtualService for the time of the check, which --read-only forbids")
