@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"image/png"
+	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/report"
+	"grpcmesh/internal/spread"
 )
 
 // hostile would run, load something or act on a terminal, were it not escaped.
@@ -38,12 +41,17 @@ func document(name string, verdict check.Verdict, shares ...float64) *report.Ver
 func TestPage(t *testing.T) {
 	one := document("", check.Pass, .75, .25)
 	several := report.NewVerifyList([]*report.Verify{document("test/one", check.Pass, .5, .5), document("test/two", check.Fail, 1, 0)}, .001)
+	loaded := document("", check.Pass, .75, .25)
+	loaded.Load = &report.Load{Connections: 1, InFlight: 8}
+	loaded.Load.Fill(tallied(loaded.PerEndpoint), 10*time.Second, []check.Endpoint{loaded.PerEndpoint[0].Endpoint, loaded.PerEndpoint[1].Endpoint})
 	for name, tc := range map[string]struct {
 		doc  report.Document
 		says []string
-		bars int // svg elements
+		svgs int
 	}{
-		"one":     {one, []string{"PASS", "pod-0 &lt;script&gt;", "75.0 %"}, 2},
+		"one": {one, []string{"PASS", "pod-0 &lt;script&gt;", "75.0 %"}, 2},
+		// Two bars; the latency's plot and its three keys; the balance.
+		"loaded":  {loaded, []string{"Under load", "99.9 %", "10 ms", `aria-label="Latency by percentile. all calls: half of them took up to `}, 7},
 		"several": {several, []string{"FAIL", "1 of 2 services balanced, 1 not", "test/one", "test/two", "GM220"}, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,8 +69,8 @@ func TestPage(t *testing.T) {
 			if strings.Contains(dom, "<title>run") || strings.Contains(dom, "<script>") || strings.Contains(dom, "<img") {
 				t.Errorf("something on the page ran, or could:\n%s", dom)
 			}
-			if n := strings.Count(dom, "<svg"); n != tc.bars {
-				t.Errorf("%d bars, want %d", n, tc.bars)
+			if n := strings.Count(dom, "<svg"); n != tc.svgs {
+				t.Errorf("%d bars and curves, want %d", n, tc.svgs)
 			}
 			picture := filepath.Join(dir, "page.png")
 			browser(t, dir, "--screenshot="+picture, "--window-size=900,1400", "file://"+file)
@@ -71,6 +79,23 @@ func TestPage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tallied are 20,000 calls of two pods, of which the second is slower and has a
+// tail of its own.
+func tallied(pods []check.Count) *spread.Tally {
+	random, t := rand.New(rand.NewPCG(1, 2)), spread.NewTally()
+	for i := range 20_000 {
+		pod, took := i%4/3, math.Exp(random.NormFloat64()/3)
+		if pod == 1 {
+			took *= 3
+			if random.IntN(50) == 0 {
+				took *= 20
+			}
+		}
+		t.Add(time.Duration(i)*time.Millisecond/2, time.Duration(took*float64(time.Millisecond)), pods[pod].Endpoint.Address, 12, false)
+	}
+	return t
 }
 
 // browser runs Chromium with no window, nothing of a user's and no network.

@@ -184,8 +184,10 @@ func underLoad(v *Verify) []any {
 		for _, cells := range load[1:] {
 			rows = append(rows, row("td", cells...))
 		}
-		parts = append(parts, el("h2", "", "Under load"), table(row("th", load[0]...), rows))
+		parts = append(parts, el("h2", "", "Under load"),
+			el("div", "class=wide", table(row("th", load[0]...), rows, 1, 2, 3, 4, 5, 6, 7, 8, 9)))
 	}
+	parts = append(parts, latencyPlot(v.Load)...)
 	if curve := v.Load.curve(); curve != "" {
 		parts = append(parts, el("p", "class=soft", "The busiest pod's share of the calls, over time"),
 			el("svg", "class=curve|viewBox=0 0 100 10|preserveAspectRatio=none|role=img|aria-label=the busiest pod's share over time",

@@ -28,6 +28,7 @@ type Load struct {
 	Dials        int                `json:"dials"`
 	Codes        map[string]int     `json:"codes"` // calls by gRPC status
 	Latency      map[string]float64 `json:"latencyMs"`
+	Curve        []LatencyPoint     `json:"latencyCurve,omitempty"`
 	PerPod       []LoadPod          `json:"perPod"`
 	Balance      []LoadSlice        `json:"balance"` // over time
 	Rollout      *LoadRollout       `json:"rollout,omitempty"`
@@ -41,6 +42,13 @@ type LoadPod struct {
 	Failed   int                `json:"failed"`
 	Codes    map[string]int     `json:"codes"`
 	Latency  map[string]float64 `json:"latencyMs"`
+	Curve    []LatencyPoint     `json:"latencyCurve,omitempty"`
+}
+
+// LatencyPoint says that so many percent of the calls did not take longer.
+type LatencyPoint struct {
+	Percent float64 `json:"percent"`
+	Ms      float64 `json:"ms"`
 }
 
 // LoadSlice is a stretch of time.
@@ -55,7 +63,7 @@ type LoadSlice struct {
 // Fill takes the figures. pods are those that are known by their address.
 func (l *Load) Fill(t *spread.Tally, took time.Duration, pods []check.Endpoint) {
 	l.Calls, l.Failed, l.Unidentified, l.Seconds = t.Calls, t.Failed, t.Unidentified, took.Seconds()
-	l.Codes, l.Latency = byName(t.Codes), milliseconds(t.Latency())
+	l.Codes, l.Latency, l.Curve = byName(t.Codes), milliseconds(t.Latency()), curveOf(t.Curve())
 	l.PerPod, l.Balance = []LoadPod{}, []LoadSlice{}
 	for _, p := range t.Pods() {
 		e := check.Endpoint{Address: p.Backend}
@@ -63,7 +71,7 @@ func (l *Load) Fill(t *spread.Tally, took time.Duration, pods []check.Endpoint) 
 			e = pods[i]
 		}
 		l.PerPod = append(l.PerPod, LoadPod{Endpoint: e, Calls: p.Calls, Share: float64(p.Calls) / float64(t.Calls-t.Unidentified),
-			Failed: p.Failed, Codes: byName(p.Codes), Latency: milliseconds(p.Latency())})
+			Failed: p.Failed, Codes: byName(p.Codes), Latency: milliseconds(p.Latency()), Curve: curveOf(p.Curve())})
 	}
 	for _, s := range t.Balance() {
 		l.Balance = append(l.Balance, LoadSlice{s.At.Seconds(), s.Length.Seconds(), s.Calls, s.Pods, s.Busiest})
@@ -86,6 +94,14 @@ func quantiles() [][2]string {
 func milliseconds(l spread.Latency) map[string]float64 {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return map[string]float64{"mean": ms(l.Mean), "p50": ms(l.P50), "p90": ms(l.P90), "p95": ms(l.P95), "p99": ms(l.P99), "p99.9": ms(l.P999), "max": ms(l.Max)}
+}
+
+func curveOf(points []spread.Point) []LatencyPoint {
+	curve := make([]LatencyPoint, 0, len(points))
+	for _, p := range points {
+		curve = append(curve, LatencyPoint{p.Percent, float64(p.Latency.Microseconds()) / 1000})
+	}
+	return curve
 }
 
 // inWords is a number of milliseconds, to three figures or so.

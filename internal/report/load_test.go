@@ -66,7 +66,7 @@ func TestLoad(t *testing.T) {
 	}
 	v.Load.PerPod[0].Endpoint.Pod = "pod-1" // JSON has no bytes that are no text
 	latency := func(at string) string {
-		return strings.ReplaceAll("@ @.mean @.p50 @.p90 @.p95 @.p99 @.p99.9 @.max ", "@", at+"latencyMs")
+		return strings.ReplaceAll("@Ms @Ms.mean @Ms.p50 @Ms.p90 @Ms.p95 @Ms.p99 @Ms.p99.9 @Ms.max @Curve @Curve.percent @Curve.ms ", "@", at+"latency")
 	}
 	roundTrip(t, v.Load, latency("")+latency("perPod.")+`calls failed unidentified seconds rate connections inFlight dials codes codes.Unimplemented codes.Unavailable codes.DeadlineExceeded
 		perPod perPod.endpoint perPod.endpoint.address perPod.endpoint.namespace perPod.endpoint.pod perPod.endpoint.share perPod.calls perPod.share perPod.failed
