@@ -74,9 +74,8 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		}
 		return xs, nil
 	}
-	for i, err := range xs.planEach(ctx) { // of those whose objects are known
-		j := slices.Index(all, xs[i])
-		errs[j] = errors.Join(errs[j], err)
+	for i, err := range all.planEach(ctx) { // as far as their objects are known
+		errs[i] = errors.Join(errs[i], err)
 	}
 	return nil, o.refuse(all, errs)
 }
@@ -114,7 +113,7 @@ func (xs batch) planEach(ctx context.Context) []error {
 	var objs []manifest.Object
 	ends := make([]int, len(xs)) // of each one's objects among all
 	for i, x := range xs {
-		for _, obj := range x.exposure.Objects() {
+		for _, obj := range x.objects() {
 			if !seen[obj.ID] {
 				objs = append(objs, obj)
 			}
@@ -129,7 +128,9 @@ func (xs batch) planEach(ctx context.Context) []error {
 	var errs []error
 	start := 0
 	for i, x := range xs {
-		if own := refused[start:ends[i]]; errors.Join(own...) != nil {
+		if own := refused[start:ends[i]]; len(own) == 0 && !x.routed {
+			errs = append(errs, nil)
+		} else if errors.Join(own...) != nil {
 			errs = append(errs, unplanned(steps[start:ends[i]], own))
 		} else if err := x.plan(ctx, steps[start:ends[i]]); err != nil {
 			errs = append(errs, err)

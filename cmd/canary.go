@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,10 +26,12 @@ func (x *exposer) findCanary(ctx context.Context) error {
 	}
 	x.exposure.Subsets = subsets
 	x.exposure.Selector = route.Shared(x.workload.PodLabels())
+	var wrong []error
 	for _, s := range subsets[1:] {
-		if err := x.findVersion(ctx, s); err != nil {
-			return err
-		}
+		wrong = append(wrong, x.findVersion(ctx, s))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
 	}
 	x.say("canary     %s", shares(subsets))
 	return nil

@@ -21,14 +21,16 @@ func (x *exposer) findPort(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := x.decidePort(ctx, services); err != nil {
-		return err
+	wrong := x.decidePort(ctx, services)
+	if _, rest := findingsIn(wrong); x.port.Port == 0 || len(rest) > 0 {
+		return wrong
 	}
-	x.say("port       %d (%s)", x.port.Port, x.port.How)
-	if err := x.decideService(ctx, services, x.strangers); err != nil {
-		return err
+	if wrong == nil {
+		x.say("port       %d (%s)", x.port.Port, x.port.How)
 	}
-	return x.exposure.Validate() // of the name that a new Service would have
+	err = x.decideService(ctx, services, x.strangers)
+	x.served = err == nil
+	return errors.Join(wrong, err, x.exposure.Validate()) // of the name that a new Service would have
 }
 
 // decidePort finds out which port the app speaks gRPC on: as given, as declared,

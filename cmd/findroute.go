@@ -56,7 +56,7 @@ func (x *exposer) findRoute(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.routes = routes
+	x.routes, x.led = routes, true
 	return errors.Join(x.lead(routes), x.findRule(ctx))
 }
 
@@ -73,6 +73,7 @@ func (x *exposer) lead(routes istio.Routes) error {
 	e := &x.exposure
 	have, foreign, err := routes.OwnGateway(e.Namespace, x.ingress)
 	if err != nil {
+		e.ReuseGateway = true // it is not to be written, whatever else is
 		return err
 	}
 	if !foreign {

@@ -36,10 +36,8 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 		Selector: x.workload.PodLabels(), Port: x.intent.Port, TargetPort: x.port.Port,
 		Host: x.intent.Host, MatchServices: x.intent.Services(), Route: x.intent.Route,
 	}
-	if err := x.findCanary(ctx); err != nil {
-		return err
-	}
-	if len(x.exposure.Subsets) > 0 { // calls go to subsets alone, so others' pods behind a Service get none
+	wrong := []error{x.findCanary(ctx)}
+	if len(x.exposure.Subsets) > 0 || wrong[0] != nil { // calls go to subsets alone, so others' pods behind a Service get none
 		others = func(context.Context, map[string]string) ([]string, error) { return nil, nil }
 	}
 	x.selected = labels.SelectorFromSet(x.exposure.Selector)
@@ -72,7 +70,6 @@ func (x *exposer) decideService(ctx context.Context, services []corev1.Service, 
 		}
 	}
 	x.takenBefore(services, mine)
-	var wrong []error
 	for _, f := range findings {
 		wrong = append(wrong, x.judge(f))
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"grpcmesh/internal/finding"
+	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 	"grpcmesh/internal/report"
 )
@@ -28,7 +30,7 @@ func (p *preflight) passes(ctx context.Context, step func(context.Context) error
 	}
 	p.found = append(p.found, err)
 	_, rest := findingsIn(err)
-	p.broken = len(rest) > 0
+	p.broken = slices.ContainsFunc(rest, func(err error) bool { return !errors.As(err, new(*manifest.InvalidError)) })
 	return false
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,8 @@ type exposer struct {
 
 	steps    preflight
 	injected bool     // it is known by which label
+	served   bool     // and by which Service
+	led      bool     // and by which Gateway and route, clashes or not
 	routable bool     // it is known where the route would be
 	merging  *merging // what the batch's exposures share of the routes
 	silent   bool     // words are held back
@@ -217,6 +220,23 @@ func (x *exposer) restartable(context.Context) error {
 		return nil
 	}
 	return rollable(x.workload, "be given the sidecar", "Label the namespace")
+}
+
+// objects are those of the exposure's that are known, though something else may
+// be in its way: all of them where nothing is.
+func (x *exposer) objects() []manifest.Object {
+	if x.exposure.WorkloadName == "" {
+		return nil // its port is not even known
+	}
+	return slices.DeleteFunc(x.exposure.Objects(), func(obj manifest.Object) bool {
+		switch obj.Kind {
+		case "Service":
+			return !x.routed && !x.served
+		case "Gateway", "VirtualService", "DestinationRule":
+			return !x.routed && !x.led
+		}
+		return !x.routed && !x.injected
+	})
 }
 
 // watch has it read what it needs as it changes, from now on.

@@ -135,69 +135,6 @@ func (c *Cluster) Delete(ctx context.Context, id manifest.ID, opts metav1.Delete
 	return c.Core.CoreV1().Services(id.Namespace).Delete(ctx, id.Name, opts)
 }
 
-// Propose reads what is live, asks the server for a dry run of each object that
-// is not settled, and gives the steps that a plan is built from. It writes
-// nothing.
-func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.Step, error) {
-	steps, errs := ProposeAll(ctx, by, objs)
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return steps, nil
-}
-
-// ProposeAll is Propose with many under way at a time: of each object there is
-// a step, or an error.
-func ProposeAll(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.Step, []error) {
-	steps, errs := make([]plan.Step, len(objs)), make([]error, len(objs))
-	AtOnce(len(objs), func(i int) { steps[i], errs[i] = propose(ctx, by, objs[i]) }, nil)
-	return steps, errs
-}
-
-func propose(ctx context.Context, by Appliers, obj manifest.Object) (plan.Step, error) {
-	live, err := by[obj.Kind].Get(ctx, obj.ID)
-	if err != nil {
-		return plan.Step{}, readError(obj.ID, err)
-	}
-	if live != nil && manifest.Adopted(live.Object) != "" {
-		obj.Remember(manifest.Adopted(live.Object))
-	}
-	if live != nil && plan.Settled(obj, *live) {
-		return plan.Step{Want: obj, Live: live, Dry: live}, nil
-	}
-	opts := metav1.ApplyOptions{FieldManager: manifest.FieldManager, DryRun: []string{metav1.DryRunAll}}
-	// What someone else made is never written to; forcing its dry run only
-	// shows in what it differs, instead of whose each field is.
-	opts.Force = live != nil && !manifest.OnlyLabelled(obj.Kind) && !manifest.Owned(live.Labels)
-	if obj.Adopt = obj.Adopt && live != nil && (opts.Force || manifest.OnlyLabelled(obj.Kind)); obj.Adopt {
-		opts.Force = true
-	}
-	dry, err := by[obj.Kind].Apply(ctx, obj, "", opts)
-	if err == nil && obj.Adopt && plan.Differs(live, dry) {
-		dry, err = adopt(ctx, by, obj, live, opts)
-	}
-	if opts.Force && apierrors.IsInvalid(err) {
-		return plan.Step{}, &plan.ConflictError{Code: finding.NotOurs, ID: obj.ID, Hint: plan.WayPast(obj.ID),
-			Reason: "it exists and was not made by grpcmesh, and can't be made as wanted: " + err.Error()}
-	}
-	if err != nil {
-		return plan.Step{}, applyError(obj.ID, err, "would refuse")
-	}
-	return plan.Step{Want: obj, Live: live, Dry: dry}, nil
-}
-
-// adopt is the dry run of taking an object over, with what it was noted on it.
-func adopt(ctx context.Context, by Appliers, obj manifest.Object, live *plan.State, opts metav1.ApplyOptions) (*plan.State, error) {
-	record, err := obj.Before(live.Object)
-	if err != nil {
-		return nil, err
-	}
-	obj.Remember(record)
-	return by[obj.Kind].Apply(ctx, obj, "", opts)
-}
-
 // unborn is a resourceVersion that no object has. A server-side apply that
 // carries it makes an object that is not there, and is a conflict where one has
 // come to be since the plan was made: one field manager never conflicts with

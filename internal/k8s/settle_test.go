@@ -133,3 +133,17 @@ func TestProposeBesideForeign(t *testing.T) {
 		}
 	}
 }
+
+// TestProposeTellsAll: every refusal is told, and one that several objects meet,
+// such as a server that hangs up, once.
+func TestProposeTellsAll(t *testing.T) {
+	objs := []manifest.Object{{ID: manifest.ID{Kind: "Service", Namespace: "test", Name: "one"}}, {ID: manifest.ID{Kind: "Service", Namespace: "test", Name: "two"}}}
+	steps, err := k8s.Propose(t.Context(), k8s.Appliers{"Service": refusing{}}, objs)
+	if err == nil || steps != nil || !strings.Contains(err.Error(), "Service/one") || !strings.Contains(err.Error(), "Service/two") {
+		t.Errorf("steps %v, %v", steps, err)
+	}
+	_, err = k8s.Propose(t.Context(), k8s.Appliers{"Service": refusing{}}, []manifest.Object{objs[0], objs[0]})
+	if err == nil || strings.Count(err.Error(), "Service/one in namespace") != 1 {
+		t.Errorf("said twice: %v", err)
+	}
+}
