@@ -137,16 +137,17 @@ func portNumber(svc *corev1.Service, named, listener int) int {
 // drawn at all (1-(1-1/k)^2).
 func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 	var all []check.Endpoint
-	t.empty = nil
+	t.empty, t.version = nil, ""
 	for i, d := range t.destinations {
 		svc, port, err := t.servicePort(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		found, err := t.cluster.Endpoints(ctx, svc, port)
+		found, version, err := t.cluster.Endpoints(ctx, svc, port)
 		if err != nil {
 			return nil, err
 		}
+		t.version += version
 		if d.Subset != "" {
 			if found, err = t.inSubset(ctx, d, t.policies[i], found); err != nil {
 				return nil, err

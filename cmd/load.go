@@ -125,8 +125,9 @@ func (o *verifyOptions) limit() int {
 	return o.requests
 }
 
-// makeLoad makes the load that was asked for, by the probe route that stands. The
-// verdict doesn't rest on it: what may have changed by now is noted before.
+// makeLoad makes the load that was asked for, by the probe route that stands. Of
+// the verdict only what it says of dominance rests on it, and of a rollout: what
+// may have changed by now is noted before.
 func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 	usual, ok := usualCode(e.Samples)
 	if !ok {
@@ -137,7 +138,7 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 	if r.after, err = r.t.endpoints(ctx); err != nil {
 		return err
 	}
-	empty := r.t.empty
+	empty, version := r.t.empty, r.t.version
 	var roll *rollover
 	if r.o.load.duringRollout {
 		roll = &rollover{r: r, old: map[string]bool{}}
@@ -177,10 +178,28 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 	}
 	r.t.empty = empty
 	r.loaded.Fill(tally, time.Since(begun), pods)
+	e.Load = forBalance(tally)
+	switch {
+	case roll != nil:
+		e.Load.Unjudged = "the pods were replaced meanwhile"
+	case ctx.Err() != nil: // the calls that were under way are those of the slow pods
+		e.Load.Unjudged = "it was cut off"
+	case err != nil || r.t.version != version:
+		e.Load.Unjudged = "endpoints changed while it was made"
+	}
 	if roll != nil {
 		r.loaded.Rollout, e.Rollout = roll.document(ctx, unfinished, pods)
 	}
 	return nil
+}
+
+// forBalance is what of a load the judgement needs.
+func forBalance(t *spread.Tally) *check.Load {
+	l := &check.Load{Calls: t.Calls, Counts: map[string]int{}}
+	for _, p := range t.Pods() {
+		l.Counts[p.Backend] = p.Calls
+	}
+	return l
 }
 
 // noLoad says why there is none. A rollout that was to be watched was not.

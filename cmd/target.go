@@ -36,6 +36,7 @@ type target struct {
 	namespace    string         // of the pods
 	service      string         // of the first destination
 	empty        []string       // destinations without a ready endpoint when last looked for
+	version      string         // of the endpoints at that time
 }
 
 // describe names what is under test, in one line.

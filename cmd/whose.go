@@ -79,7 +79,8 @@ func (x *exposer) behind(ctx context.Context) ([]k8s.Endpoint, error) {
 	if i < 0 {
 		return nil, nil // it was taken away meanwhile: nothing is behind it
 	}
-	return x.cluster.Endpoints(ctx, svc, svc.Spec.Ports[i])
+	found, _, err := x.cluster.Endpoints(ctx, svc, svc.Spec.Ports[i])
+	return found, err
 }
 
 // notBehind is why a Service does not lead to the pods, to some and to them

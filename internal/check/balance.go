@@ -180,10 +180,15 @@ func (d *digest) tests() []Finding {
 		if len(d.Changed) > 0 { // the shares changed with them
 			return []Finding{found(codeChanged, d.name(i), message+"; but endpoints changed meanwhile: "+d.changes(), "wait until the rollout is over, then run it again")}
 		}
-		return []Finding{found(codeDominance, d.name(i), message,
-			fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see loadBalancer, localityLbSetting and warmup", namespace))}
+		return []Finding{found(codeDominance, d.name(i), message, d.favouring())}
 	}
-	return nil
+	return d.underLoad()
+}
+
+// favouring is where to look for what favours a pod.
+func (d *digest) favouring() string {
+	namespace, _, _ := d.names()
+	return fmt.Sprintf("kubectl -n %s get destinationrule -o yaml: see loadBalancer, localityLbSetting and warmup", namespace)
 }
 
 // atMost says what share an endpoint can rightly have, where that is more than

@@ -135,6 +135,9 @@ type Evidence struct {
 	Missing []string `json:"missing,omitempty"`
 	// Control is what the same calls did at the Service itself; nil: not made.
 	Control *Control `json:"control,omitempty"`
+	// Load are the calls of a load that was made once the check was done; nil:
+	// none was.
+	Load *Load `json:"load,omitempty"`
 	// Rollout is of a load that was held over one; nil: none was.
 	Rollout *Rollout `json:"rollout,omitempty"`
 	// Alpha is the false-alarm rate of the whole verdict, in (0,1). It is

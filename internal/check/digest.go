@@ -56,6 +56,8 @@ type digest struct {
 	goAway    bool
 	quiet     int // calls before any GOAWAY
 	dominance *spread.Dominance
+	bounds    []float64            // of the shares in a load
+	loaded    *spread.Dominance    // over the calls of a load; nil: they are not judged
 	lines     map[line]map[int]int // endpoint → calls, without any GOAWAY
 	conns     map[int]map[int]int  // the same by our own dials
 	mixed     map[int]bool         // dials that were several connections there
@@ -83,7 +85,7 @@ func fold(e Evidence) *digest {
 		d.most = append(d.most, cmp.Or(endpoint.Most, endpoint.Share))
 	}
 	// A share below the bound only lowers the ratio: the test stays valid.
-	d.dominance = spread.NewDominance(d.most, heavy, d.alpha)
+	d.dominance = spread.NewDominance(d.most, heavy, d.load())
 	d.calls = len(e.Samples)
 	for _, s := range e.Samples {
 		if s.GoAway {

@@ -128,21 +128,9 @@ func (d *digest) summary() Result {
 	}
 	result.Coverage.Calls = d.calls
 	result.Coverage.Needed = d.needed()
-	result.Coverage.Skew = d.dominance.Shown(d.draws()) * d.room()
+	result.Coverage.Skew = d.skew()
 	result.Coverage.Alpha = d.Alpha
 	return result
-}
-
-// room is by how much the odds of an endpoint can exceed those of its share
-// with nothing being wrong.
-func (d *digest) room() float64 {
-	most := 1.0
-	for i, p := range d.shares {
-		if q := d.most[i]; p < 1 && q < 1 {
-			most = max(most, q/(1-q)*(1-p)/p)
-		}
-	}
-	return most
 }
 
 // invalid finds evidence that no formula can take.

@@ -50,6 +50,10 @@ func (d *digest) notes(findings []Finding) []Finding {
 		note(codeUneven, fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g", d.name(i), d.counts[i], d.named, d.shares[i]),
 			"several gateway workers or replicas each take their own turns: make more calls to see whether it lasts")
 	}
+	if i, ok := d.unevenLoad(); ok && !coded(codeUneven) && !coded(codeDominance) && !coded(codeStuck) && !coded(codeUnseen) {
+		note(codeUneven, fmt.Sprintf("%s got %d of the load's %d calls against an expected share of %.3g", d.name(i), d.Load.Counts[d.Expected[i].Address], d.Load.Calls, d.shares[i]),
+			"where the gateway prefers idle pods (LEAST_REQUEST) a slow one rightly gets less: compare the latency of the pods in the report")
+	}
 	return notes
 }
 

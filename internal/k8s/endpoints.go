@@ -24,16 +24,17 @@ type Endpoint struct {
 
 // Endpoints lists the ready endpoints behind a port of a Service, by address.
 // A Service of two address families has each pod twice; those of its first
-// family are the ones that a mesh calls.
-func (c *Cluster) Endpoints(ctx context.Context, svc *corev1.Service, port corev1.ServicePort) ([]Endpoint, error) {
+// family are the ones that a mesh calls. While version is the same, no endpoint
+// has come, gone, or been unready for a while.
+func (c *Cluster) Endpoints(ctx context.Context, svc *corev1.Service, port corev1.ServicePort) (found []Endpoint, version string, err error) {
 	namespace, service := svc.Namespace, svc.Name
 	epSlices, err := c.Core.DiscoveryV1().EndpointSlices(namespace).List(ctx,
 		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
 	if err != nil {
-		return nil, fmt.Errorf("listing the EndpointSlices of Service %s/%s: %w", namespace, service, err)
+		return nil, "", fmt.Errorf("listing the EndpointSlices of Service %s/%s: %w", namespace, service, err)
 	}
-	var found []Endpoint
 	for _, slice := range epSlices.Items {
+		version += fmt.Sprintf("%s %d,", slice.UID, slice.Generation) // the server counts what changes in their endpoints
 		number := slicePort(slice.Ports, port.Name)
 		if number == 0 || !ofFirstFamily(svc, slice.AddressType) {
 			continue
@@ -58,7 +59,7 @@ func (c *Cluster) Endpoints(ctx context.Context, svc *corev1.Service, port corev
 		}
 	}
 	slices.SortFunc(found, func(a, b Endpoint) int { return strings.Compare(a.Address, b.Address) })
-	return slices.Compact(found), nil // an address may stand in two slices while they are rewritten
+	return slices.Compact(found), version, nil // an address may stand in two slices while they are rewritten
 }
 
 func ofFirstFamily(svc *corev1.Service, family discoveryv1.AddressType) bool {

@@ -15,7 +15,7 @@ import (
 	"grpcmesh/internal/spread"
 )
 
-// Load is what the calls of a load came to. The verdict does not rest on it.
+// Load is what the calls of a load came to.
 type Load struct {
 	NotMade      string             `json:"notMade,omitempty"` // why there was none; the rest is empty then
 	Calls        int                `json:"calls"`

@@ -12,7 +12,7 @@ import "math"
 //
 // It is not safe for use by several goroutines.
 type Dominance struct {
-	logOdds float64   // ln r
+	logOdds []float64 // ln r
 	perCall []float64 // ln(1-p+r*p), what each call costs every hypothesis
 	counts  []int
 	total   int
@@ -27,19 +27,35 @@ type Dominance struct {
 // (probabilities that sum to 1), odds ratio r > 1 and false-alarm rate alpha in
 // (0,1). Arguments outside of these give a test that never alarms.
 func NewDominance(shares []float64, r, alpha float64) *Dominance {
+	odds := make([]float64, len(shares))
+	for i := range odds {
+		odds[i] = r
+	}
+	return NewDominanceBetween(shares, odds, alpha)
+}
+
+// NewDominanceBetween is the same with an odds ratio for each endpoint. Where
+// what is expected is only that an endpoint gets no more than its share,
+// whatever happened before, the test is as valid: a lower chance lowers the
+// mean of the ratio.
+func NewDominanceBetween(shares, r []float64, alpha float64) *Dominance {
 	d := &Dominance{
-		logOdds: math.Log(r),
+		logOdds: make([]float64, len(shares)),
 		perCall: make([]float64, len(shares)),
 		counts:  make([]int, len(shares)),
 		limit:   -math.Log(alpha),
 		above:   math.Inf(-1),
 		index:   -1,
 	}
-	if !(r > 1) || !(alpha > 0) || !(alpha < 1) {
+	if !(alpha > 0) || !(alpha < 1) {
 		d.limit = math.Inf(1)
 	}
 	for i, p := range shares {
-		d.perCall[i] = math.Log1p((r - 1) * math.Min(math.Max(p, 0), 1))
+		if !(r[i] > 1) {
+			d.limit = math.Inf(1)
+		}
+		d.logOdds[i] = math.Log(r[i])
+		d.perCall[i] = math.Log1p((r[i] - 1) * math.Min(math.Max(p, 0), 1))
 	}
 	return d
 }
@@ -72,6 +88,10 @@ func (d *Dominance) Add(counts []int) {
 	d.judge()
 }
 
+// Others takes n calls of which nothing is known but that they were made. They
+// count as no endpoint's: none has more evidence against it for them.
+func (d *Dominance) Others(n int) { d.total += max(n, 0) }
+
 // Alarm tells the endpoint with the most evidence against its share and the
 // natural logarithm of the averaged likelihood ratio; ok is true once that
 // reached ln(1/alpha), and index and logLR are then those of that moment.
@@ -87,10 +107,10 @@ func (d *Dominance) Alarm() (index int, logLR float64, ok bool) {
 // that: then no lead shows, and that none did says nothing.
 func (d *Dominance) Shown(n int) float64 {
 	most := 0.0
-	for _, perCall := range d.perCall {
-		p := math.Expm1(perCall) / math.Expm1(d.logOdds)
+	for i, perCall := range d.perCall {
+		p := math.Expm1(perCall) / math.Expm1(d.logOdds[i])
 		// The others' ratios are left out of the average: they are small then.
-		c := math.Ceil((d.limit + math.Log(float64(len(d.perCall))) + float64(n)*perCall) / d.logOdds)
+		c := math.Ceil((d.limit + math.Log(float64(len(d.perCall))) + float64(n)*perCall) / d.logOdds[i])
 		if !(c < float64(n)) {
 			return 0
 		}
@@ -122,5 +142,5 @@ func (d *Dominance) judge() {
 // c*ln(q/p) + (n-c)*ln((1-q)/(1-p)), in which both terms share the divisor
 // 1-p+r*p, so that it is c*ln(r) - n*ln(1-p+r*p) without any cancellation.
 func (d *Dominance) single(i int) float64 {
-	return float64(d.counts[i])*d.logOdds - float64(d.total)*d.perCall[i]
+	return float64(d.counts[i])*d.logOdds[i] - float64(d.total)*d.perCall[i]
 }
