@@ -41,7 +41,7 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 	}
 	var xs, all batch
 	var errs []error
-	k8s.AtOnce(len(looked), func(i int) { found[i] = looked[i].resolve(ctx) }, func(i int) {
+	k8s.AtOnce(len(looked), k8s.InFlight, func(i int) { found[i] = looked[i].resolve(ctx) }, func(i int) {
 		if ctx.Err() != nil {
 			return
 		}

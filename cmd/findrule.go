@@ -75,9 +75,12 @@ func (x *exposer) leftRule(ctx context.Context) ([]plan.Change, error) {
 		Hint: "Nothing was written. The role grpcmesh-expose of docs/rbac.yaml has it."}
 }
 
-// ruleRemovals decides about the DestinationRules of a workload's exposure.
-func (u *undoer) ruleRemovals(ctx context.Context, kind, name string) ([]plan.Change, error) {
-	changes := u.removals("DestinationRule", kind, name, u.rules)
+// ruleRemovals decides about the DestinationRules of the exposures that go.
+func (u *undoer) ruleRemovals(ctx context.Context) ([]plan.Change, error) {
+	var changes []plan.Change
+	for _, workload := range u.going {
+		changes = append(changes, u.removals("DestinationRule", workload, u.rules)...)
+	}
 	if (plan.Plan{Changes: changes}).Writes() == 0 {
 		return changes, nil
 	}

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,25 +65,42 @@ func (u *undoer) findSidecars(ctx context.Context, after map[string]string, losi
 		return err
 	}
 	by := func(w k8s.Workload) string { return injectedBy(injectors, u.namespace, after, w.Template) }
-	w, ok := u.restartee()
+	own := u.restartees()
 	if losing {
-		if err := u.findTouched(ctx, w, by); err != nil {
+		if err := u.findTouched(ctx, own, by); err != nil {
 			return err
 		}
 	}
-	if !ok {
-		return nil
+	u.tellNoRestart(own)
+	for _, w := range own {
+		if err := u.findLeaving(ctx, w, by); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// tellNoRestart warns where a restart was asked for and no workload named.
+func (u *undoer) tellNoRestart(own []k8s.Workload) {
+	if len(own) == 0 && len(u.going) == 0 && len(u.named) == 0 && u.o.restart && len(u.workloads) > 1 {
+		u.warn("nothing is restarted: no exposure goes, and namespace %s has %d workloads. Name one: %s", u.namespace, len(u.workloads),
+			u.o.called.grpcmesh("unexpose", strings.ToLower(u.workloads[0].Kind)+"/"+u.workloads[0].Name, "-n", u.namespace, "--restart"))
+	}
+}
+
+// findLeaving finds out whether the workload has sidecars that are left over.
+func (u *undoer) findLeaving(ctx context.Context, w k8s.Workload, by func(k8s.Workload) string) error {
 	l := &leaving{Workload: w}
 	if err := l.count(ctx, u.cluster); err != nil || l.with == 0 {
 		return err
 	}
 	label := by(l.Workload)
-	if u.relabel != nil {
-		label = by(*u.relabel)
+	relabelled, anew := u.relabel[l.UID]
+	if anew {
+		label = by(relabelled)
 	}
 	switch {
-	case label != "" && u.relabel != nil:
+	case label != "" && anew:
 		return nil // its template's label goes all the same
 	case label != "" && u.o.restart && !u.last:
 		u.warn("%s is not restarted: its namespace goes on injecting (%s), for the other exposures", w, label)
@@ -96,7 +114,7 @@ func (u *undoer) findSidecars(ctx context.Context, after map[string]string, losi
 		u.o.say("           %s of %s keep their sidecar until they are restarted (--restart)", plural(l.with, "pod"), w)
 		return nil
 	}
-	u.leaving = l
+	u.leaving = append(u.leaving, l)
 	if err := l.restartable(); err != nil {
 		return err
 	}
@@ -114,29 +132,33 @@ func (u *undoer) findSidecars(ctx context.Context, after map[string]string, losi
 	return confirm(ctx, u.o.IO, l.Workload, risksOf(l.Workload, over), u.o.timeout)
 }
 
-// restartee is the workload whose exposure goes; where none does, the one that
-// the argument names, or the only one.
-func (u *undoer) restartee() (k8s.Workload, bool) {
-	arg := u.doc.Workload
-	if arg == "" {
-		arg = u.o.workload
+// restartees are the workloads whose exposures go, and those that are named;
+// where neither, the only one there is. A workload may be gone, and its pods
+// with it.
+func (u *undoer) restartees() []k8s.Workload {
+	args := slices.Concat(u.going, u.named)
+	if len(args) == 0 {
+		args = []string{""}
 	}
-	w, err := k8s.Choose(u.workloads, u.namespace, arg)
-	if err != nil && arg == "" && u.o.restart && len(u.workloads) > 1 {
-		u.warn("nothing is restarted: no exposure goes, and namespace %s has %d workloads. Name one: %s", u.namespace, len(u.workloads),
-			u.o.called.grpcmesh("unexpose", strings.ToLower(u.workloads[0].Kind)+"/"+u.workloads[0].Name, "-n", u.namespace, "--restart"))
+	var found []k8s.Workload
+	for _, arg := range args {
+		w, err := k8s.Choose(u.workloads, u.namespace, arg)
+		if err == nil && !slices.ContainsFunc(found, func(o k8s.Workload) bool { return o.String() == w.String() }) {
+			found = append(found, w)
+		}
 	}
-	return w, err == nil // it may be gone, and its pods with it
+	return found
 }
 
 // findTouched names the other workloads that lose their sidecar with the label.
-func (u *undoer) findTouched(ctx context.Context, own k8s.Workload, by func(k8s.Workload) string) error {
+func (u *undoer) findTouched(ctx context.Context, own []k8s.Workload, by func(k8s.Workload) string) error {
 	pods, err := u.cluster.Core.CoreV1().Pods(u.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("listing pods in namespace %s: %w", u.namespace, err)
 	}
 	for _, w := range u.workloads {
-		if w.UID != own.UID && by(w) == "" && wearsSidecar(w, pods.Items) {
+		goes := slices.ContainsFunc(own, func(o k8s.Workload) bool { return o.UID == w.UID })
+		if !goes && by(w) == "" && wearsSidecar(w, pods.Items) {
 			u.doc.Touches = append(u.doc.Touches, w.String())
 		}
 	}
@@ -166,13 +188,17 @@ func injectedBy(injectors []istio.Injector, namespace string, with map[string]st
 	return istio.InjectedBy(injectors, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: with}}, template)
 }
 
-// restart takes the sidecars away, judged anew now that the label is gone.
+// restart takes the sidecars away, of several workloads at a time. What fails
+// for one stops no other.
 func (u *undoer) restart(ctx context.Context) error {
-	l := u.leaving
-	if l == nil {
-		return nil
-	}
-	if u.relabel != nil { // that has restarted it
+	errs := make([]error, len(u.leaving))
+	k8s.AtOnce(len(u.leaving), atOnce, func(i int) { errs[i] = u.restartOne(ctx, u.leaving[i]) }, nil)
+	return errors.Join(errs...)
+}
+
+// restartOne judges anew, now that the label is gone.
+func (u *undoer) restartOne(ctx context.Context, l *leaving) error {
+	if _, anew := u.relabel[l.UID]; anew { // that has restarted it
 		return u.rolledOut(ctx, l)
 	}
 	if err := l.count(ctx, u.cluster); err != nil || l.with == 0 {

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"grpcmesh/internal/k8s"
-	"grpcmesh/internal/report"
 )
 
 // TestLeavingRestartable: what a restart could not take the sidecars from is
@@ -34,9 +33,9 @@ func TestLeavingRestartable(t *testing.T) {
 	}
 }
 
-// TestRestartee: with nothing exposed, the workload that is named or the only
+// TestRestartees: with nothing exposed, the workload that is named or the only
 // one may still have sidecars.
-func TestRestartee(t *testing.T) {
+func TestRestartees(t *testing.T) {
 	a, b := k8s.Workload{Kind: "Deployment", Name: "a"}, k8s.Workload{Kind: "StatefulSet", Name: "b"}
 	for _, tc := range []struct {
 		name         string
@@ -51,12 +50,18 @@ func TestRestartee(t *testing.T) {
 		{"the only one", "", "", []k8s.Workload{b}, "StatefulSet/b", false},
 		{"one of two", "", "", []k8s.Workload{a, b}, "", true},
 		{"none", "", "", nil, "", false},
+		{"one that goes, and one that had gone", "deployment/a", "a b", []k8s.Workload{a, b}, "Deployment/a StatefulSet/b", false},
 	} {
 		u := undoing(tc.arg)
-		u.o.restart, u.workloads, u.doc = true, tc.all, &report.Unexpose{Workload: tc.exposed}
-		w, ok := u.restartee()
-		if ok != (tc.want != "") || ok && w.String() != tc.want || (len(u.doc.Warnings) > 0) != tc.warned {
-			t.Errorf("%s: %s, %v, warnings %q; want %q", tc.name, w, ok, u.doc.Warnings, tc.want)
+		u.o.restart, u.workloads, u.going = true, tc.all, strings.Fields(tc.exposed)
+		own := u.restartees()
+		u.tellNoRestart(own)
+		var got []string
+		for _, w := range own {
+			got = append(got, w.String())
+		}
+		if strings.Join(got, " ") != tc.want || (len(u.doc.Warnings) > 0) != tc.warned {
+			t.Errorf("%s: %q, warnings %q; want %q", tc.name, got, u.doc.Warnings, tc.want)
 		}
 	}
 }

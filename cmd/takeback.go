@@ -88,10 +88,11 @@ func (x *exposer) undo(ctx context.Context) error {
 // unexpose is what the command of that name would do for this workload.
 func (x *exposer) unexpose(ctx context.Context) error {
 	o := &unexposeOptions{IO: IO{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, flags: x.o.flags, called: x.o.called,
-		workload: strings.ToLower(x.workload.Kind) + "/" + x.workload.Name, restart: x.updated(x.workload.Kind), yes: true, output: "name", dryRun: "none"}
-	u := &undoer{o: o, cluster: x.cluster, mesh: x.mesh, namespace: x.workload.Namespace, appliers: x.appliers, doc: &report.Unexpose{}}
+		restart: x.updated(x.workload.Kind), yes: true, output: "name", dryRun: "none"}
+	u := &undoer{o: o, cluster: x.cluster, mesh: x.mesh, namespace: x.workload.Namespace, appliers: x.appliers,
+		named: []string{strings.ToLower(x.workload.Kind) + "/" + x.workload.Name}, doc: &report.Unexpose{}}
 	p, err := u.plan(ctx)
-	if err == nil && u.stays != nil {
+	if err == nil {
 		err = u.stays
 	}
 	if err != nil {

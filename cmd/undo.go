@@ -16,7 +16,7 @@ import (
 	"grpcmesh/internal/report"
 )
 
-// undoer is one run of unexpose.
+// undoer is what one run of unexpose does in one namespace.
 type undoer struct {
 	o         *unexposeOptions
 	cluster   *k8s.Cluster
@@ -25,12 +25,55 @@ type undoer struct {
 	namespace string
 	workloads []k8s.Workload
 	routes    istio.Routes
-	last      bool                // no other exposure is left in the namespace
-	stays     *plan.ConflictError // the exposure's VirtualService is kept; nil: it goes
-	relabel   *k8s.Workload       // as it is without the label that expose had set on its pod template; nil: it had set none
-	leaving   *leaving            // whose sidecars are to go; nil: none, or not asked for
-	rules     []plan.State        // the namespace's DestinationRules that are grpcmesh's
+	named     []string                   // workloads as the user named them; none: the only exposure, or all
+	all       bool                       // every exposure of the namespace
+	going     []string                   // the exposures that go, as "kind/name"
+	stays     error                      // of *plan.ConflictErrors: exposures whose VirtualService is kept
+	last      bool                       // no other exposure is left in the namespace
+	relabel   map[types.UID]k8s.Workload // those on whose pod template expose had set a label, as they are without it
+	leaving   []*leaving                 // whose sidecars are to go, where that was asked for
+	rules     []plan.State               // the namespace's DestinationRules that are grpcmesh's
+	planned   plan.Plan
 	doc       *report.Unexpose
+}
+
+// foresee plans, tells what stays, and what would be done.
+func (u *undoer) foresee(ctx context.Context) error {
+	var err error
+	if u.planned, err = u.plan(ctx); err != nil {
+		return err
+	}
+	u.tellKept(u.planned)
+	if u.o.dryRun != "server" && !u.nothing() {
+		return nil
+	}
+	for _, c := range u.planned.Changes {
+		u.change(c)
+	}
+	for _, l := range u.leaving {
+		if _, anew := u.relabel[l.UID]; !anew && u.o.dryRun == "server" {
+			u.change(l.change())
+		}
+	}
+	return nil
+}
+
+// nothing says whether all that was to go stays.
+func (u *undoer) nothing() bool { return u.stays != nil && len(u.going) == 0 }
+
+// carryOut does what was planned.
+func (u *undoer) carryOut(ctx context.Context) error {
+	if u.nothing() {
+		return u.stays
+	}
+	sweep(ctx, u.mesh, u.routes, u.namespace, u.o.say, u.warn)
+	if err := k8s.CarryAll(ctx, u.appliers, []plan.Plan{u.planned}, func(_ int, c plan.Change) { u.change(c) }); err != nil {
+		return errors.Join(u.stays, err)
+	}
+	if err := k8s.WaitGone(ctx, u.appliers, u.planned); err != nil {
+		return errors.Join(u.stays, err)
+	}
+	return errors.Join(u.stays, u.restart(ctx))
 }
 
 // plan decides what goes. What users' calls meet first goes first; the last
@@ -61,10 +104,10 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 		return plan.Plan{}, err
 	}
 	p, after, err := u.decide(ctx, ns, services, virtualServices, routes)
-	if err != nil || u.stays != nil {
+	if err != nil || u.nothing() {
 		return p, err
 	}
-	template, err := u.podLabel(ctx)
+	template, err := u.podLabels(ctx)
 	if err != nil {
 		return plan.Plan{}, err
 	}
@@ -76,19 +119,27 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 // decide makes the plan from what was read; after are the namespace's labels
 // once it is carried out.
 func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualServices []plan.State, routes istio.Routes) (p plan.Plan, after map[string]string, err error) {
-	workload, rest, err := u.choose(plan.Exposed(slices.Concat(services, virtualServices, u.rules)))
+	chosen, rest, err := u.choose(plan.Exposed(slices.Concat(services, virtualServices, u.rules)))
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
+	var kept []error
+	for _, workload := range chosen {
+		changes := u.removals("VirtualService", workload, virtualServices)
+		if conflict := u.conflict(workload, changes, virtualServices); conflict != nil {
+			// All that it leans on stays as well, or its calls would lead nowhere.
+			changes = slices.DeleteFunc(changes, func(c plan.Change) bool { return c.Action != plan.Keep })
+			kept, rest = append(kept, conflict), append(rest, workload)
+		} else {
+			u.going = append(u.going, workload)
+		}
+		p.Changes = append(p.Changes, changes...)
+	}
 	u.last = len(rest) == 0
-	kind, name, _ := strings.Cut(workload, "/")
-	p.Changes = u.removals("VirtualService", kind, name, virtualServices)
-	if u.stays = u.conflict(p.Changes, virtualServices); u.stays != nil {
-		// All that it leans on stays as well, or its calls would lead nowhere.
-		p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return c.Action != plan.Keep })
+	if u.stays = errors.Join(kept...); u.nothing() {
 		return p, nil, nil //nolint:nilerr // a kept object ends the run after its plan was told
 	}
-	gateway, err := u.gateway(ctx, routes, goes(p, name))
+	gateway, err := u.gateway(ctx, routes, goes(p))
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
@@ -96,12 +147,15 @@ func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualSe
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
-	rules, err := u.ruleRemovals(ctx, kind, name)
+	rules, err := u.ruleRemovals(ctx)
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
-	p.Changes = slices.Concat(p.Changes, rules, gateway, label, u.removals("Service", kind, name, services))
-	if workload == "" && u.o.workload != "" {
+	p.Changes = slices.Concat(p.Changes, rules, gateway, label)
+	for _, workload := range u.going {
+		p.Changes = append(p.Changes, u.removals("Service", workload, services)...)
+	}
+	if len(chosen) == 0 && len(u.named) > 0 {
 		// It names one that is not exposed: nothing here is told to be its.
 		if u.last && p.Writes() > 0 {
 			u.warn("a run that was cut short has left objects in namespace %s; this takes them away: %s", u.namespace, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
@@ -113,12 +167,12 @@ func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualSe
 
 // conflict is about the VirtualService of an exposure that is to go and is
 // someone else's by now: users' calls go on by it.
-func (u *undoer) conflict(changes []plan.Change, virtualServices []plan.State) *plan.ConflictError {
+func (u *undoer) conflict(workload string, changes []plan.Change, virtualServices []plan.State) *plan.ConflictError {
 	for _, c := range changes {
 		leads := slices.ContainsFunc(virtualServices, func(s plan.State) bool { return s.UID == c.UID && plan.Leads(s) })
 		if c.Action == plan.Keep && leads {
 			return &plan.ConflictError{ID: c.ID,
-				Reason: fmt.Sprintf("it was kept (%s), so %s is still exposed; nothing was written, as its host on Gateway/%s, its Service and the namespace's label are what it leans on", c.Reason, u.doc.Workload, manifest.GatewayName),
+				Reason: fmt.Sprintf("it was kept (%s), so %s is still exposed; nothing of it was taken away, as its host on Gateway/%s, its Service and the namespace's label are what it leans on", c.Reason, workload, manifest.GatewayName),
 				Hint:   "If it may go, delete it yourself and run the same command again: " + u.o.called.kubectl("delete", "virtualservice", c.ID.Name, "-n", u.namespace)}
 		}
 	}
@@ -132,7 +186,7 @@ const boundTo = "bound to it: "
 func (u *undoer) tellKept(p plan.Plan) {
 	for _, c := range p.Changes {
 		switch {
-		case c.Action != plan.Keep || u.stays != nil:
+		case c.Action != plan.Keep || u.nothing():
 		case strings.HasPrefix(c.Reason, boundTo):
 			u.warn("%s stays: %s. Once nothing is, this takes it away: %s", c.ID, c.Reason, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
 		default:
@@ -142,50 +196,80 @@ func (u *undoer) tellKept(p plan.Plan) {
 	}
 }
 
-// choose picks the exposure that the argument names, or the only one. rest are
+// choose picks the exposures that are named, or the only one, or all. rest are
 // the others. A workload that is there and not exposed is already undone; a name
 // of neither is a *manifest.TargetError.
-func (u *undoer) choose(exposed []string) (workload string, rest []string, err error) {
-	fit := exposed
-	if u.o.workload != "" {
-		kind, name, err := manifest.ParseWorkload(u.o.workload)
-		if err != nil {
-			return "", nil, err
+func (u *undoer) choose(exposed []string) (chosen, rest []string, err error) {
+	var errs []error
+	for _, name := range u.named {
+		one, err := u.chooseOne(name, exposed)
+		if one != "" {
+			chosen = append(chosen, one)
 		}
-		fit = slices.DeleteFunc(slices.Clone(exposed), func(e string) bool {
-			return e != strings.ToLower(kind)+"/"+name && (kind != "" || !strings.HasSuffix(e, "/"+name))
-		})
+		errs = append(errs, err)
 	}
-	if len(fit) > 1 {
-		return "", nil, &manifest.TargetError{What: fmt.Sprintf("%d workloads of namespace %s are exposed; which one is to be undone?", len(fit), u.namespace),
-			Candidates: fit, Hint: "Name one: grpcmesh unexpose " + fit[0] + " -n " + u.namespace}
+	if err := errors.Join(errs...); err != nil {
+		return nil, nil, err
 	}
-	if len(fit) == 0 && u.o.workload != "" {
-		if err := u.known(exposed); err != nil {
-			return "", nil, err
-		}
+	switch {
+	case len(u.named) > 0:
+	case len(exposed) > 1 && !u.all:
+		return nil, nil, u.which(exposed, exposed)
+	default:
+		chosen = exposed
 	}
-	if len(fit) == 1 {
-		workload = fit[0]
-		u.doc.Workload = workload
-		u.o.say("workload   %s", workload)
+	if u.o.many() {
+		u.doc.Workloads = chosen
+	} else if len(chosen) == 1 {
+		u.doc.Workload = chosen[0]
 	}
-	rest = slices.DeleteFunc(slices.Clone(exposed), func(e string) bool { return e == workload })
+	if len(chosen) > 0 {
+		u.o.say("workload%-3s%s", map[bool]string{true: "s"}[len(chosen) > 1], strings.Join(chosen, ", "))
+	}
+	rest = slices.DeleteFunc(slices.Clone(exposed), func(e string) bool { return slices.Contains(chosen, e) })
 	if len(rest) > 0 {
 		u.o.say("           still exposed in namespace %s: %s", u.namespace, strings.Join(rest, ", "))
 	}
-	return workload, rest, nil
+	return chosen, rest, nil
+}
+
+// chooseOne is the exposure that the name means; "" where its workload has none.
+func (u *undoer) chooseOne(workload string, exposed []string) (string, error) {
+	kind, name, err := manifest.ParseWorkload(workload)
+	if err != nil {
+		return "", err
+	}
+	fit := slices.DeleteFunc(slices.Clone(exposed), func(e string) bool {
+		return e != strings.ToLower(kind)+"/"+name && (kind != "" || !strings.HasSuffix(e, "/"+name))
+	})
+	switch len(fit) {
+	case 0:
+		return "", u.known(workload, exposed)
+	case 1:
+		return fit[0], nil
+	}
+	return "", u.which(fit, exposed)
+}
+
+// which asks for one of several.
+func (u *undoer) which(fit, exposed []string) error {
+	e := &manifest.TargetError{What: fmt.Sprintf("%d workloads of namespace %s are exposed; which one is to be undone?", len(fit), u.namespace),
+		Candidates: fit, Hint: "Name one: grpcmesh unexpose " + fit[0] + " -n " + u.namespace}
+	if len(fit) == len(exposed) {
+		e.Hint += "\nOr undo all of them: grpcmesh unexpose --all -n " + u.namespace
+	}
+	return e
 }
 
 // known refuses an argument that names none of the namespace's workloads.
-func (u *undoer) known(exposed []string) error {
-	kind, name, err := manifest.ParseWorkload(u.o.workload)
+func (u *undoer) known(workload string, exposed []string) error {
+	kind, name, err := manifest.ParseWorkload(workload)
 	if err != nil || slices.ContainsFunc(u.workloads, func(w k8s.Workload) bool { return w.Name == name && (kind == "" || w.Kind == kind) }) {
 		return err
 	}
-	e := &manifest.TargetError{What: fmt.Sprintf("no workload %s in namespace %s, nor an exposure of one; exposed are", u.o.workload, u.namespace), Candidates: exposed}
+	e := &manifest.TargetError{What: fmt.Sprintf("no workload %s in namespace %s, nor an exposure of one; exposed are", workload, u.namespace), Candidates: exposed}
 	if len(exposed) == 0 {
-		e.What = fmt.Sprintf("no workload %s in namespace %s; nothing is exposed there", u.o.workload, u.namespace)
+		e.What = fmt.Sprintf("no workload %s in namespace %s; nothing is exposed there", workload, u.namespace)
 		for _, w := range u.workloads {
 			e.Candidates = append(e.Candidates, strings.ToLower(w.Kind)+"/"+w.Name)
 		}
@@ -197,11 +281,13 @@ func (u *undoer) known(exposed []string) error {
 	return e
 }
 
-// removals decides about the objects that are labelled as the workload's.
-func (u *undoer) removals(kind, workloadKind, workload string, all []plan.State) []plan.Change {
+// removals decides about the objects of a kind that are labelled as the
+// workload's, given as "kind/name".
+func (u *undoer) removals(kind, workload string, all []plan.State) []plan.Change {
 	var changes []plan.Change
+	workloadKind, name, _ := strings.Cut(workload, "/")
 	for _, s := range all {
-		if manifest.OwnedBy(s.Labels, workloadKind, workload) {
+		if manifest.OwnedBy(s.Labels, workloadKind, name) {
 			changes = append(changes, plan.Removal(manifest.ID{Kind: kind, Namespace: u.namespace, Name: s.Name()}, s))
 		}
 	}
@@ -210,7 +296,7 @@ func (u *undoer) removals(kind, workloadKind, workload string, all []plan.State)
 
 // gateway narrows the Gateway to what others still need, and deletes it where
 // they need nothing.
-func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone string) ([]plan.Change, error) {
+func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone []string) ([]plan.Change, error) {
 	gw := routes.Gateway(u.namespace, manifest.GatewayName)
 	if gw == nil || !manifest.Owned(gw.Labels) {
 		return nil, nil
@@ -220,7 +306,7 @@ func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone string) 
 		return nil, err
 	}
 	removal := plan.Removal(manifest.ID{Kind: "Gateway", Namespace: u.namespace, Name: gw.Name}, *state)
-	servers, users := routes.Release(gw, gone)
+	servers, users := routes.Release(gw, gone...)
 	if removal.Action == plan.Keep || len(servers) == 0 && len(users) == 0 {
 		return []plan.Change{removal}, nil
 	}
@@ -236,15 +322,16 @@ func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone string) 
 	return p.Changes, err
 }
 
-// goes is the name if the plan deletes the VirtualService that has it, else "":
-// one that someone made under that name needs its hosts.
-func goes(p plan.Plan, name string) string {
+// goes are the names of the VirtualServices that the plan takes away, or gives
+// back: one that stays needs its hosts.
+func goes(p plan.Plan) []string {
+	var names []string
 	for _, c := range p.Changes {
-		if c.ID.Kind == "VirtualService" && c.ID.Name == name && (c.Action == plan.Delete || c.Action == plan.Update) {
-			return name
+		if c.ID.Kind == "VirtualService" && (c.Action == plan.Delete || c.Action == plan.Update) {
+			names = append(names, c.ID.Name)
 		}
 	}
-	return ""
+	return names
 }
 
 // label gives up the namespace's injection label with its last exposure. By
@@ -268,18 +355,12 @@ func (u *undoer) label(ctx context.Context, ns *plan.State) (changes []plan.Chan
 
 func (u *undoer) change(c plan.Change) {
 	line := report.ChangeOf(c)
+	u.o.printing.Lock()
+	defer u.o.printing.Unlock()
 	u.doc.Changes = append(u.doc.Changes, line)
 	if u.o.output == "text" {
 		u.o.board.print(u.o.Err, func() { _, _ = fmt.Fprintln(u.o.Out, line.Line(u.doc.DryRun)) })
 	}
-}
-
-func (u *undoer) cutShort(ctx context.Context, err error) error {
-	err = outOfTime(ctx, err, u.o.timeout)
-	if u.o.output == "text" || len(u.doc.Changes) == 0 {
-		return err
-	}
-	return errors.Join(err, u.o.print(u.doc))
 }
 
 func (u *undoer) warn(format string, args ...any) {

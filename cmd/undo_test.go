@@ -13,8 +13,8 @@ import (
 )
 
 func undoing(arg string) *undoer {
-	o := &unexposeOptions{IO: IO{Out: io.Discard, Err: io.Discard}, workload: arg, output: "text", called: called{program: "grpcmesh"}}
-	return &undoer{o: o, namespace: "test", doc: &report.Unexpose{},
+	o := &unexposeOptions{IO: IO{Out: io.Discard, Err: io.Discard}, output: "text", called: called{program: "grpcmesh"}}
+	return &undoer{o: o, namespace: "test", named: strings.Fields(arg), doc: &report.Unexpose{},
 		workloads: []k8s.Workload{{Kind: "Deployment", Name: "a"}, {Kind: "Deployment", Name: "b"}, {Kind: "StatefulSet", Name: "b"}}}
 }
 
@@ -38,6 +38,8 @@ func TestChooseExposure(t *testing.T) {
 		{"mistyped", "deployment/a", "", "", "deployment/a"},
 		{"mistyped", "", "", "", "deployment/a deployment/b statefulset/b"},
 		{"ds/b", "", "", "", "deployment/a deployment/b statefulset/b"},
+		{"c a", "deployment/a deployment/c deployment/d", "deployment/c deployment/a", "deployment/d", ""}, // as a file has them
+		{"a b", "deployment/a", "deployment/a", "", ""},
 	} {
 		got, rest, err := undoing(tc.arg).choose(strings.Fields(tc.exposed))
 		candidates := ""
@@ -46,8 +48,20 @@ func TestChooseExposure(t *testing.T) {
 		} else if err != nil {
 			t.Errorf("%q of %s: %v", tc.arg, tc.exposed, err)
 		}
-		if got != tc.want || candidates != tc.refused || strings.Join(rest, " ") != tc.rest {
+		if strings.Join(got, " ") != tc.want || candidates != tc.refused || strings.Join(rest, " ") != tc.rest {
 			t.Errorf("%q of %s: %q beside %v, refused with %q; want %q beside %s, %q", tc.arg, tc.exposed, got, rest, candidates, tc.want, tc.rest, tc.refused)
+		}
+	}
+}
+
+// TestChooseAll: --all takes every exposure, and needs none.
+func TestChooseAll(t *testing.T) {
+	u := undoing("")
+	u.all, u.o.all = true, true
+	for _, exposed := range []string{"", "deployment/a", "deployment/a deployment/c"} {
+		got, rest, err := u.choose(strings.Fields(exposed))
+		if err != nil || strings.Join(got, " ") != exposed || len(rest) > 0 || strings.Join(u.doc.Workloads, " ") != exposed {
+			t.Errorf("of %q: %q beside %q, %v; the report has %q", exposed, got, rest, err, u.doc.Workloads)
 		}
 	}
 }
@@ -64,10 +78,10 @@ func TestKeptRoute(t *testing.T) {
 	}
 	u := undoing("srv")
 	all := []plan.State{vs("srv"), vs("forged")}
-	if got := u.conflict([]plan.Change{change("srv", plan.Delete), change("forged", plan.Keep)}, all); got != nil {
+	if got := u.conflict("deployment/srv", []plan.Change{change("srv", plan.Delete), change("forged", plan.Keep)}, all); got != nil {
 		t.Errorf("a forged one beside it: %v", got)
 	}
-	got := u.conflict([]plan.Change{change("srv", plan.Keep)}, all)
+	got := u.conflict("deployment/srv", []plan.Change{change("srv", plan.Keep)}, all)
 	if got == nil || ExitCode(got) != exitConflict || !strings.Contains(got.Error(), "kubectl-patch") || !strings.Contains(got.Error(), "kubectl delete virtualservice srv -n test") {
 		t.Errorf("%v, want who wrote into it and how to delete it", got)
 	}
@@ -104,9 +118,7 @@ func TestGoes(t *testing.T) {
 		{ID: manifest.ID{Kind: "VirtualService", Name: "b"}, Action: plan.Keep},
 		{ID: manifest.ID{Kind: "Service", Name: "c"}, Action: plan.Delete},
 	}}
-	for name, want := range map[string]string{"a": "a", "b": "", "c": ""} {
-		if got := goes(p, name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
+	if got := goes(p); len(got) != 1 || got[0] != "a" {
+		t.Errorf("%q go, want a", got)
 	}
 }

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -38,13 +37,22 @@ func (u *undoer) enter(ctx context.Context) (*plan.State, error) {
 	return ns, err
 }
 
-// podLabel gives up the label of the workload's pod template that expose had
-// set. It makes the pods anew, so it is done only where a restart was asked for.
-func (u *undoer) podLabel(ctx context.Context) ([]plan.Change, error) {
-	w, err := k8s.Choose(u.workloads, u.namespace, cmp.Or(u.doc.Workload, u.o.workload))
-	if err != nil {
-		return nil, nil //nolint:nilerr // it may be gone, and its template with it
+// podLabels gives up the labels of pod templates that expose had set. That makes
+// the pods anew, so it is done only where a restart was asked for.
+func (u *undoer) podLabels(ctx context.Context) ([]plan.Change, error) {
+	u.relabel = map[types.UID]k8s.Workload{}
+	var changes []plan.Change
+	for _, w := range u.restartees() {
+		own, err := u.podLabel(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, own...)
 	}
+	return changes, nil
+}
+
+func (u *undoer) podLabel(ctx context.Context, w k8s.Workload) ([]plan.Change, error) {
 	obj := manifest.WorkloadObject(w.Kind, w.Namespace, w.Name, w.UID, nil)
 	live, err := u.appliers[w.Kind].Get(ctx, obj.ID)
 	if err != nil || live == nil || !plan.Applied(*live) {
@@ -69,7 +77,7 @@ func (u *undoer) podLabel(ctx context.Context) ([]plan.Change, error) {
 			delete(w.Template.Labels, key)
 		}
 	}
-	u.relabel = &w
+	u.relabel[w.UID] = w
 	return p.Changes, nil
 }
 

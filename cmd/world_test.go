@@ -133,8 +133,8 @@ func (w *world) expose(v wish) error {
 // unexpose is a run of unexpose.
 func (w *world) unexpose(workload string) error {
 	u := &undoer{
-		o:         &unexposeOptions{IO: IO{Out: io.Discard, Err: io.Discard}, workload: workload, output: "json", called: called{program: "grpcmesh"}},
-		namespace: "test", appliers: w.appliers(), doc: &report.Unexpose{},
+		o:         &unexposeOptions{IO: IO{Out: io.Discard, Err: io.Discard}, output: "json", called: called{program: "grpcmesh"}},
+		namespace: "test", appliers: w.appliers(), named: []string{workload}, doc: &report.Unexpose{},
 		workloads: []k8s.Workload{{Kind: "Deployment", Name: "a"}, {Kind: "Deployment", Name: "b"}},
 	}
 	routes := w.routes()

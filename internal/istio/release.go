@@ -51,13 +51,14 @@ func (r Routes) Own(namespace string) ([]plan.State, error) {
 	return found, nil
 }
 
-// Release is what a Gateway still has to listen on once a VirtualService of
-// its namespace is gone, and which others lean on it. Those that grpcmesh made
-// say which port they want; any other may mean every server that admits it.
-func (r Routes) Release(gw *clientnet.Gateway, gone string) (servers []manifest.Server, users []string) {
+// Release is what a Gateway still has to listen on once the VirtualServices of
+// its namespace with the names are gone, and which others lean on it. Those that
+// grpcmesh made say which port they want; any other may mean every server that
+// admits it.
+func (r Routes) Release(gw *clientnet.Gateway, gone ...string) (servers []manifest.Server, users []string) {
 	var rest []*clientnet.VirtualService
 	for _, vs := range r.VirtualServices {
-		if Bound(vs, gw) && (vs.Namespace != gw.Namespace || vs.Name != gone) {
+		if Bound(vs, gw) && (vs.Namespace != gw.Namespace || !slices.Contains(gone, vs.Name)) {
 			rest = append(rest, vs)
 			users = append(users, fmt.Sprintf("VirtualService %s/%s", vs.Namespace, vs.Name))
 		}

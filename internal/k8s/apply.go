@@ -183,29 +183,36 @@ func carry(ctx context.Context, by Appliers, c plan.Change) error {
 // WaitGone returns when all that a plan deleted is gone. Where the context's
 // deadline passes first it is a *NotReadyError with what holds the object.
 func WaitGone(ctx context.Context, by Appliers, p plan.Plan) error {
-	for _, c := range p.Changes {
-		if c.Action != plan.Delete {
-			continue
+	errs := make([]error, len(p.Changes))
+	AtOnce(len(p.Changes), InFlight, func(i int) {
+		if p.Changes[i].Action == plan.Delete {
+			errs[i] = waitGone(ctx, by, p.Changes[i])
 		}
-		holds := ""
-		err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-			live, err := by[c.ID.Kind].Get(ctx, c.ID)
-			if err != nil || live == nil || live.UID != c.UID {
-				return err == nil, err
-			}
-			meta, _ := live.Object["metadata"].(map[string]any)
-			holds = fmt.Sprint(meta["finalizers"])
-			return false, nil
-		})
-		if holds != "" && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return &NotReadyError{Subject: c.ID.String() + " in namespace " + c.ID.Namespace, Cause: "it is deleted, and its finalizers hold it: " + holds,
-				Hint: "Find out who is to remove them; the same command completes what was begun."}
-		}
+	}, nil)
+	for _, err := range errs {
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func waitGone(ctx context.Context, by Appliers, c plan.Change) error {
+	holds := ""
+	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		live, err := by[c.ID.Kind].Get(ctx, c.ID)
+		if err != nil || live == nil || live.UID != c.UID {
+			return err == nil, err
+		}
+		meta, _ := live.Object["metadata"].(map[string]any)
+		holds = fmt.Sprint(meta["finalizers"])
+		return false, nil
+	})
+	if holds != "" && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &NotReadyError{Subject: c.ID.String() + " in namespace " + c.ID.Namespace, Cause: "it is deleted, and its finalizers hold it: " + holds,
+			Hint: "Find out who is to remove them; the same command completes what was begun."}
+	}
+	return err
 }
 
 func readError(id manifest.ID, err error) error {

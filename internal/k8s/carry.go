@@ -3,9 +3,11 @@ package k8s
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
+	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 )
 
@@ -13,11 +15,11 @@ import (
 // one HTTP/2 connection, which takes more.
 const InFlight = 32
 
-// AtOnce calls do for each of n items, at most InFlight at a time, and returns
+// AtOnce calls do for each of n items, at most limit at a time, and returns
 // when all have ended. told, which may be nil, is called for each in their
 // order, as soon as all before have ended.
-func AtOnce(n int, do func(i int), told func(i int)) {
-	gate := make(chan struct{}, InFlight)
+func AtOnce(n, limit int, do func(i int), told func(i int)) {
+	gate := make(chan struct{}, limit)
 	ended := make([]chan struct{}, n)
 	var wg sync.WaitGroup
 	for i := range n {
@@ -52,8 +54,8 @@ func CarryAll(ctx context.Context, by Appliers, plans []plan.Plan, done func(of 
 	}
 	tasks := map[string][]task{}
 	for of, p := range plans {
-		for _, c := range p.Changes {
-			tasks[step(c)] = append(tasks[step(c)], task{of, c})
+		for i, step := range steps(p) {
+			tasks[step] = append(tasks[step], task{of, p.Changes[i]})
 		}
 	}
 	for _, next := range order(plans) {
@@ -61,7 +63,7 @@ func CarryAll(ctx context.Context, by Appliers, plans []plan.Plan, done func(of 
 		errs := make([]error, len(all))
 		made := make([]bool, len(all))
 		var failed atomic.Bool
-		AtOnce(len(all), func(i int) {
+		AtOnce(len(all), InFlight, func(i int) {
 			if ctx.Err() != nil || failed.Load() {
 				return
 			}
@@ -84,27 +86,36 @@ func CarryAll(ctx context.Context, by Appliers, plans []plan.Plan, done func(of 
 	return nil
 }
 
-// step is what changes have in common that are made at once.
-func step(c plan.Change) string {
-	if c.Action == plan.Delete {
-		return "delete " + c.ID.Kind
+// steps names, for each change of a plan, what it has in common with those that
+// are made at once: the kind, and that it is no second change of one object.
+func steps(p plan.Plan) []string {
+	all, before := make([]string, len(p.Changes)), map[manifest.ID]int{}
+	for i, c := range p.Changes {
+		all[i] = c.ID.Kind
+		if c.Action == plan.Delete {
+			all[i] = "delete " + c.ID.Kind
+		}
+		if before[c.ID] > 0 {
+			all[i] += " " + strconv.Itoa(before[c.ID])
+		}
+		before[c.ID]++
 	}
-	return c.ID.Kind
+	return all
 }
 
 // order merges the orders in which the plans have their steps.
 func order(plans []plan.Plan) []string {
-	var steps []string
+	var merged []string
 	for _, p := range plans {
 		at := 0
-		for _, c := range p.Changes {
-			if i := slices.Index(steps, step(c)); i >= 0 {
+		for _, step := range steps(p) {
+			if i := slices.Index(merged, step); i >= 0 {
 				at = i + 1
 				continue
 			}
-			steps = slices.Insert(steps, at, step(c))
+			merged = slices.Insert(merged, at, step)
 			at++
 		}
 	}
-	return steps
+	return merged
 }

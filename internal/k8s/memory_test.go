@@ -109,7 +109,7 @@ func TestAtOnce(t *testing.T) {
 	var mu sync.Mutex
 	now, most := 0, 0
 	var told []int
-	AtOnce(100, func(i int) {
+	AtOnce(100, InFlight, func(i int) {
 		mu.Lock()
 		now++
 		most = max(most, now)

@@ -35,7 +35,7 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 // a step, or an error.
 func ProposeAll(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.Step, []error) {
 	steps, errs := make([]plan.Step, len(objs)), make([]error, len(objs))
-	AtOnce(len(objs), func(i int) { steps[i], errs[i] = propose(ctx, by, objs[i]) }, nil)
+	AtOnce(len(objs), InFlight, func(i int) { steps[i], errs[i] = propose(ctx, by, objs[i]) }, nil)
 	return steps, errs
 }
 

@@ -207,7 +207,7 @@ func (c *Cluster) workloadsOf(ctx context.Context, namespace string) ([]Workload
 		}},
 	}
 	errs := make([]error, len(lists))
-	AtOnce(len(lists), func(i int) { errs[i] = lists[i].read() }, nil)
+	AtOnce(len(lists), InFlight, func(i int) { errs[i] = lists[i].read() }, nil)
 	for i, err := range errs {
 		if err != nil {
 			return nil, fmt.Errorf("listing %s in %s: %w", lists[i].kind, where(namespace), err)

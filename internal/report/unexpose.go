@@ -15,10 +15,20 @@ type Unexpose struct {
 	Kind       string   `json:"kind"` // UnexposeReport
 	DryRun     string   `json:"dryRun,omitempty"`
 	Namespace  string   `json:"namespace"`
-	Workload   string   `json:"workload,omitempty"` // kind/name; empty: none was exposed
+	Workload   string   `json:"workload,omitempty"`  // kind/name; empty: none was exposed, or it was asked for several
+	Workloads  []string `json:"workloads,omitempty"` // the same, of a run that was asked for several
 	Touches    []string `json:"touches,omitempty"`  // other workloads that lose their sidecar at their next restart
 	Changes    []Change `json:"changes"`
 	Warnings   []string `json:"warnings,omitempty"`
+	Error      string   `json:"error,omitempty"` // why it was cut short, or what stays
+}
+
+// UnexposeList is what a run found and did that was asked for several, one
+// document for each namespace.
+type UnexposeList struct {
+	APIVersion string      `json:"apiVersion"`
+	Kind       string      `json:"kind"` // UnexposeReportList
+	Items      []*Unexpose `json:"items"`
 }
 
 // Tail is what the text output ends with, after the changes.
@@ -52,6 +62,8 @@ func (u *Unexpose) Tail(w io.Writer) error {
 		fmt.Fprintf(&b, "\nNothing was undone in namespace %s.\n", Clean(u.Namespace))
 	case gone == 0:
 		fmt.Fprintf(&b, "\nNothing to undo in namespace %s.\n", Clean(u.Namespace))
+	case len(u.Workloads) > 0:
+		fmt.Fprintf(&b, "\nNo longer exposed in namespace %s: %s.\n", Clean(u.Namespace), Clean(strings.Join(u.Workloads, ", ")))
 	case u.Workload == "":
 		fmt.Fprintf(&b, "\nWhat a run that was cut short had left in namespace %s is gone.\n", Clean(u.Namespace))
 	default:
