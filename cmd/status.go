@@ -66,6 +66,12 @@ func (o *statusOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !o.all && len(w.workloads) == 0 && len(w.exposures(namespace)) == 0 {
+		ns, err := cluster.Get(ctx, manifest.ID{Kind: "Namespace", Name: namespace})
+		if err == nil && ns == nil { // who may not look is told what the lists said
+			return noNamespace(namespace)
+		}
+	}
 	doc := &report.Status{APIVersion: report.APIVersion, Kind: "StatusReport", Namespace: namespace, Exposures: w.exposures(namespace)}
 	switch o.output {
 	case "json":
@@ -102,7 +108,7 @@ func (w *view) exposures(namespace string) []report.Exposure {
 }
 
 func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
-	e := report.Exposure{Namespace: vs.Namespace, VirtualService: vs.Name, ManagedBy: vs.Labels[manifest.ManagedBy], Hosts: vs.Spec.Hosts, Injection: vs.Annotations[manifest.InjectAnnotation],
+	e := report.Exposure{Namespace: vs.Namespace, VirtualService: vs.Name, ManagedBy: vs.Labels[manifest.ManagedBy], Adopted: vs.Annotations[manifest.AdoptedAnnotation] != "", Hosts: vs.Spec.Hosts, Injection: vs.Annotations[manifest.InjectAnnotation],
 		Services: []string{}, Workloads: []string{}, Gateways: []string{}, Addresses: []string{}, Problems: []string{}}
 	problem := func(format string, args ...any) { e.Problems = append(e.Problems, fmt.Sprintf(format, args...)) }
 	w.entrances(vs, &e)
@@ -124,6 +130,7 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 			led.to(d, written(rule, d))
 		}
 	}
+	e.Routing = append(e.Routing, w.balancing(vs)...)
 	for _, list := range []*[]string{&e.Services, &e.Workloads, &e.Paths, &e.Routing, &e.Gateways, &e.Addresses} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)

@@ -6,6 +6,9 @@ import (
 	"slices"
 
 	networking "istio.io/api/networking/v1alpha3"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+
+	"grpcmesh/internal/manifest"
 )
 
 // routingOf is what a rule says beyond its paths, in words: the headers that it
@@ -34,6 +37,30 @@ func routingOf(rule *networking.HTTPRoute) []string {
 			words = append(words, "subset "+subset)
 		default:
 			words = append(words, fmt.Sprintf("%d %% to subset %s", d.Weight, subset))
+		}
+	}
+	return words
+}
+
+// balancing is how the DestinationRule that expose made for the VirtualService's
+// workload has the gateway choose a pod, in the words of --lb.
+func (w *view) balancing(vs *clientnet.VirtualService) []string {
+	var words []string
+	for _, rule := range w.rules {
+		meta, _ := rule.Object["metadata"].(map[string]any)
+		if meta["namespace"] != vs.Namespace || rule.Name() != vs.Name || rule.Labels[manifest.WorkloadLabel] != vs.Labels[manifest.WorkloadLabel] {
+			continue
+		}
+		at := rule.Object
+		for _, key := range []string{"spec", "trafficPolicy", "loadBalancer"} {
+			at, _ = at[key].(map[string]any)
+		}
+		if simple, ok := at["simple"].(string); ok {
+			words = append(words, "lb "+simple)
+		}
+		hash, _ := at["consistentHash"].(map[string]any)
+		if name, ok := hash["httpHeaderName"].(string); ok {
+			words = append(words, "lb header:"+name)
 		}
 	}
 	return words

@@ -5,7 +5,12 @@ import (
 	"testing"
 
 	networking "istio.io/api/networking/v1alpha3"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/plan"
 )
 
 func TestRoutingOf(t *testing.T) {
@@ -25,6 +30,27 @@ func TestRoutingOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := strings.Join(routingOf(r), ", "); got != want {
+			t.Errorf("%s: %q, want %q", rule, got, want)
+		}
+	}
+}
+
+// TestBalancing: a DestinationRule tells of the exposure that it was made for.
+func TestBalancing(t *testing.T) {
+	labels := map[string]string{manifest.WorkloadLabel: "deployment.srv"}
+	vs := &clientnet.VirtualService{ObjectMeta: metav1.ObjectMeta{Namespace: "test", Name: "srv", Labels: labels}}
+	for rule, want := range map[string]string{
+		"{metadata: {namespace: test, name: srv}, spec: {trafficPolicy: {loadBalancer: {simple: RANDOM}}}}":                           "lb RANDOM",
+		"{metadata: {namespace: test, name: srv}, spec: {trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}}": "lb header:x-user",
+		"{metadata: {namespace: test, name: srv}, spec: {subsets: [{name: v2}]}}":                                                     "",
+		"{metadata: {namespace: other, name: srv}, spec: {trafficPolicy: {loadBalancer: {simple: RANDOM}}}}":                          "",
+		"{metadata: {namespace: test, name: second}, spec: {trafficPolicy: {loadBalancer: {simple: RANDOM}}}}":                        "",
+	} {
+		state := plan.State{Labels: labels}
+		if err := yaml.Unmarshal([]byte(rule), &state.Object); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join((&view{rules: []plan.State{state}}).balancing(vs), ", "); got != want {
 			t.Errorf("%s: %q, want %q", rule, got, want)
 		}
 	}

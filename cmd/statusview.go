@@ -15,6 +15,7 @@ import (
 
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/plan"
 	"grpcmesh/internal/report"
 )
 
@@ -26,6 +27,7 @@ type view struct {
 	services  []corev1.Service
 	workloads []k8s.Workload
 	pods      []corev1.Pod
+	rules     []plan.State // DestinationRules that are grpcmesh's, of the namespace that was asked for
 }
 
 func look(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh, namespace string) (*view, error) {
@@ -35,6 +37,9 @@ func look(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh, namespace
 		return nil, err
 	}
 	if w.ingresses, err = mesh.Ingresses(ctx); err != nil {
+		return nil, err
+	}
+	if w.rules, err = mesh.OwnRules(ctx, namespace); err != nil {
 		return nil, err
 	}
 	if err := w.read(ctx, cluster, namespace); err != nil {

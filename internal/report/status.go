@@ -20,10 +20,11 @@ type Exposure struct {
 	Namespace      string   `json:"namespace"`
 	VirtualService string   `json:"virtualService"`
 	ManagedBy      string   `json:"managedBy,omitempty"` // "grpcmesh", or what else its label says
+	Adopted        bool     `json:"adopted,omitempty"`   // someone else made it; unexpose gives it back
 	Injection      string   `json:"injection,omitempty"` // namespace, pod or none, as expose was told; empty: grpcmesh did not make it
 	Hosts          []string `json:"hosts"`
 	Paths          []string `json:"paths,omitempty"`   // what its rules ask of a call's path; empty: nothing
-	Routing        []string `json:"routing,omitempty"` // what its rules say beyond paths: headers, timeout, retries, subsets
+	Routing        []string `json:"routing,omitempty"` // what its rules say beyond paths: headers, timeout, retries, subsets, and how grpcmesh has the gateway choose a pod
 	Services       []string `json:"services"`          // where its rules lead
 	Workloads      []string `json:"workloads"`         // Kind/name of those whose pods the Services select; of another namespace, that before it
 	Gateways       []string `json:"gateways"`          // namespace/name of the gateways' Services
@@ -56,7 +57,11 @@ func (s *Status) Table(w io.Writer, wide bool) error {
 	row(head...)
 	list := func(all []string) string { return strings.Join(all, ",") }
 	for _, e := range s.Exposures {
-		cells := []string{list(e.Workloads), list(e.Hosts), list(e.Addresses), fmt.Sprintf("%d/%d", e.Ready, e.Pods), fmt.Sprintf("%d/%d", e.Sidecars, e.Pods), e.ManagedBy}
+		by := e.ManagedBy
+		if e.Adopted {
+			by += " (adopted)"
+		}
+		cells := []string{list(e.Workloads), list(e.Hosts), list(e.Addresses), fmt.Sprintf("%d/%d", e.Ready, e.Pods), fmt.Sprintf("%d/%d", e.Sidecars, e.Pods), by}
 		if wide {
 			cells = append(cells, e.VirtualService, list(e.Services), list(e.Gateways), list(e.Paths), list(e.Routing), e.Injection)
 		}
