@@ -167,8 +167,17 @@ func (d *checkup) diagnoseSidecars(ctx context.Context, w k8s.Workload) error {
 	if inj.Label != "istio-injection=enabled" {
 		f.Istio = "" // whose analyzer looks at no other label
 	}
+	if !d.reached(w) {
+		d.soft(f) // a neighbour of what is exposed, for the most part, which wants no restart
+		return nil
+	}
 	d.tell(f)
 	return d.restartDue(ctx, w, inj)
+}
+
+// reached says whether a gateway's route leads to the workload.
+func (d *checkup) reached(w k8s.Workload) bool {
+	return slices.ContainsFunc(d.before(w), func(svc *corev1.Service) bool { return len(d.led[svc.Namespace+"/"+svc.Name]) > 0 })
 }
 
 // sidecars counts a workload's pods, and those without a sidecar.

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -92,13 +93,19 @@ func (o *doctorOptions) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	d := &checkup{cluster: cluster, mesh: mesh, namespace: namespace}
-	if err := d.look(ctx); err != nil {
-		return outOfTime(ctx, err, o.timeout)
+	failed := d.look(ctx)
+	if failed == nil {
+		failed = d.diagnose(ctx)
 	}
-	if err := d.diagnose(ctx); err != nil {
-		return outOfTime(ctx, err, o.timeout)
-	}
+	failed = outOfTime(ctx, failed, o.timeout)
 	doc := d.document()
+	switch {
+	case failed == nil:
+	case o.output == "text":
+		return failed
+	default:
+		doc.Error = failed.Error()
+	}
 	switch o.output {
 	case "json":
 		err = report.JSON(o.Out, doc)
@@ -107,7 +114,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 	default:
 		err = doc.Text(o.Out)
 	}
-	if err == nil && doc.Errors > 0 {
+	if err = errors.Join(failed, err); err == nil && doc.Errors > 0 {
 		return verdictError{exitNo}
 	}
 	return err

@@ -20,7 +20,8 @@ type Doctor struct {
 	VirtualServices int               `json:"virtualServices"`
 	Errors          int               `json:"errors"`
 	Warnings        int               `json:"warnings"`
-	Findings        []finding.Finding `json:"findings"` // sorted
+	Findings        []finding.Finding `json:"findings"`        // sorted
+	Error           string            `json:"error,omitempty"` // why the look was cut short
 }
 
 // Text writes the findings, then what was looked at.

@@ -17,7 +17,7 @@ type Unexpose struct {
 	Namespace  string   `json:"namespace"`
 	Workload   string   `json:"workload,omitempty"`  // kind/name; empty: none was exposed, or it was asked for several
 	Workloads  []string `json:"workloads,omitempty"` // the same, of a run that was asked for several
-	Touches    []string `json:"touches,omitempty"`  // other workloads that lose their sidecar at their next restart
+	Touches    []string `json:"touches,omitempty"`   // other workloads that lose their sidecar at their next restart
 	Changes    []Change `json:"changes"`
 	Warnings   []string `json:"warnings,omitempty"`
 	Error      string   `json:"error,omitempty"` // why it was cut short, or what stays
