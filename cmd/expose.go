@@ -90,7 +90,7 @@ that was cut short is completed by running it again.`,
 	fs.BoolVar(&o.wait, "wait", true, "Wait until calls come through.")
 	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "How long to wait in all.")
 	adoptFlag(fs, o)
-	fs.BoolVar(&o.undo, "undo-on-failure", false, "If the pods don't come up, take back the exposure that this run made, its label and its restart; one that was there before keeps its new settings.")
+	fs.BoolVar(&o.undo, "undo-on-failure", false, "If the pods don't come up, take back what this run did: its exposure, or the new settings of one that was there, its label and its restart.")
 	fs.BoolVarP(&o.yes, "yes", "y", false, "Go on where a question would be asked.")
 	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text, json, yaml or name.")
 	fs.StringVar(&o.dryRun, "dry-run", "none", "none, client (asks no cluster) or server (the server checks, persists nothing).")

@@ -76,6 +76,9 @@ func (x *exposer) lead(routes istio.Routes) error {
 		e.ReuseGateway = true // it is not to be written, whatever else is
 		return err
 	}
+	if x.again.served == nil {
+		x.again.served = append([]manifest.Server{}, have...)
+	}
 	if !foreign {
 		have = routes.Without(have, *e)
 	}

@@ -60,6 +60,7 @@ func (x *exposer) leftRule(ctx context.Context) ([]plan.Change, error) {
 	if live == nil || !manifest.OwnedBy(live.Labels, e.WorkloadKind, e.WorkloadName) {
 		return nil, nil
 	}
+	x.again.keep(id, live)
 	c := plan.Removal(id, *live)
 	if c.Action == plan.Keep {
 		if !x.again.noted[id] {

@@ -16,10 +16,12 @@ type replanning struct {
 	first   map[manifest.ID]string // version of each object when it was first looked at; "": none
 	noted   map[manifest.ID]bool   // told of already
 	wrote   map[manifest.ID]bool
+	was     map[manifest.ID]*plan.State // each object when it was first looked at; nil: none
+	served  []manifest.Server           // by the namespace's own Gateway, when it was first looked at
 }
 
 func newReplanning() replanning {
-	return replanning{first: map[manifest.ID]string{}, noted: map[manifest.ID]bool{}, wrote: map[manifest.ID]bool{}}
+	return replanning{first: map[manifest.ID]string{}, noted: map[manifest.ID]bool{}, wrote: map[manifest.ID]bool{}, was: map[manifest.ID]*plan.State{}}
 }
 
 // unmoved holds a plan against what it was made from. A Gateway that changed
@@ -50,6 +52,13 @@ func (r *replanning) unmoved(p plan.Plan) error {
 func (r *replanning) saw(id manifest.ID, version string) {
 	if _, before := r.first[id]; !before {
 		r.first[id] = version
+	}
+}
+
+// keep keeps an object as it was when this run first looked.
+func (r *replanning) keep(id manifest.ID, live *plan.State) {
+	if _, before := r.was[id]; !before {
+		r.was[id] = live
 	}
 }
 

@@ -251,6 +251,9 @@ func (x *exposer) plan(ctx context.Context, steps []plan.Step) (err error) {
 	if x.planned, err = plan.Build(steps); err != nil {
 		return err
 	}
+	for _, s := range steps {
+		x.again.keep(s.Want.ID, s.Live)
+	}
 	for i := range x.planned.Changes {
 		if c := &x.planned.Changes[i]; x.o.diff && c.Action == plan.Create {
 			if c.Diff, err = plan.Whole(c.Object); err != nil {

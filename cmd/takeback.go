@@ -28,8 +28,12 @@ func (xs batch) takeBack(ctx context.Context) error {
 		if !errors.As(x.failed, new(*k8s.NotReadyError)) || ctx.Err() != nil {
 			continue
 		}
-		if !x.began() && x.earlier == nil && !x.updated(x.workload.Kind) {
-			continue // it was exposed before, and nothing was restarted
+		if len(x.again.wrote) == 0 && x.earlier == nil {
+			continue // it was exposed before, just so, and nothing was restarted
+		}
+		if !x.o.undo && !x.began() {
+			x.o.say("           What was done stands. It is completed by the same command")
+			continue
 		}
 		if !x.o.undo {
 			x.o.say("           What was done stands. It is completed by the same command, or taken back: %s",
@@ -57,8 +61,8 @@ func (x *exposer) began() bool {
 }
 
 // undo takes the exposure back as unexpose does, if this run made it, and gives
-// the workload the pod template that it had. What was there before and was only
-// brought up to date stays so.
+// the workload the pod template that it had. An exposure that was there before
+// gets back the settings that it had.
 func (x *exposer) undo(ctx context.Context) error {
 	x.watch()
 	x.o.say("undoing    what this run did for %s, as it did not come up", x.workload)
@@ -66,7 +70,7 @@ func (x *exposer) undo(ctx context.Context) error {
 		if err := x.unexpose(ctx); err != nil {
 			return err
 		}
-	} else if err := x.giveUpLabels(ctx); err != nil {
+	} else if err := errors.Join(x.putBack(ctx), x.giveUpLabels(ctx)); err != nil {
 		return err
 	}
 	if x.earlier == nil && !x.updated(x.workload.Kind) {
@@ -114,15 +118,7 @@ func (x *exposer) giveUpLabels(ctx context.Context) error {
 	if x.updated(x.workload.Kind) {
 		objs = append(objs, manifest.WorkloadObject(x.workload.Kind, x.workload.Namespace, x.workload.Name, x.workload.UID, nil))
 	}
-	steps, err := k8s.Propose(ctx, x.appliers, objs)
-	if err != nil {
-		return err
-	}
-	p, err := plan.Build(steps)
-	if err != nil {
-		return err
-	}
-	return k8s.Carry(ctx, x.appliers, p, x.undone)
+	return x.propose(ctx, objs)
 }
 
 // undone notes one change of the undoing.

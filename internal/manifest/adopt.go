@@ -113,7 +113,7 @@ func portsOf(sent, live any) any {
 }
 
 // Restored is the object that gives back, when it is applied, what the record
-// of an adoption says.
+// of an adoption says, or whatever else is written as JSON to be applied.
 func Restored(id ID, record string) (Object, error) {
 	obj := Object{ID: id}
 	var err error
@@ -134,8 +134,12 @@ func Restored(id ID, record string) (Object, error) {
 		ac := istioac.VirtualService(id.Name, id.Namespace)
 		err = json.Unmarshal([]byte(record), ac)
 		obj.Apply = ac.WithName(id.Name).WithNamespace(id.Namespace)
+	case "DestinationRule":
+		ac := istioac.DestinationRule(id.Name, id.Namespace)
+		err = json.Unmarshal([]byte(record), ac)
+		obj.Apply = ac.WithName(id.Name).WithNamespace(id.Namespace)
 	default:
-		err = fmt.Errorf("%s is of a kind that is never adopted", id)
+		err = fmt.Errorf("%s is of a kind that is never given back", id)
 	}
 	if err != nil {
 		return Object{}, fmt.Errorf("%s: its annotation %s can't be read: %w", id, AdoptedAnnotation, err)
