@@ -20,7 +20,8 @@ type service struct {
 		Name      string `json:"name"`
 	} `json:"metadata"`
 	Spec struct {
-		Type string `json:"type"`
+		Type  string `json:"type"`
+		Class string `json:"loadBalancerClass"`
 	} `json:"spec"`
 	Status struct {
 		LoadBalancer struct {
@@ -60,7 +61,8 @@ func (a *addresses) of(namespace, name string) (string, error) {
 }
 
 // balance gives every Service of type LoadBalancer its address until ctx
-// ends, as a cloud's controller would; kube-proxy does the rest.
+// ends, as a cloud's controller would; kube-proxy does the rest. One that names
+// a class is left to whoever plays that controller.
 func balance(ctx context.Context, client *kube.Client, log io.Writer) {
 	known := newAddresses()
 	said := ""
@@ -86,8 +88,8 @@ func assign(ctx context.Context, client *kube.Client, known *addresses, object [
 	if err := json.Unmarshal(object, &s); err != nil {
 		return err
 	}
-	if s.Spec.Type != "LoadBalancer" {
-		return nil
+	if s.Spec.Type != "LoadBalancer" || s.Spec.Class != "" {
+		return nil // or another controller's
 	}
 	ip, err := known.of(s.Metadata.Namespace, s.Metadata.Name)
 	if err != nil {
