@@ -137,7 +137,7 @@ func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualSe
 	}
 	u.last = len(rest) == 0
 	if u.stays = errors.Join(kept...); u.nothing() {
-		return p, nil, nil //nolint:nilerr // a kept object ends the run after its plan was told
+		return p, nil, nil
 	}
 	gateway, err := u.gateway(ctx, routes, goes(p))
 	if err != nil {
