@@ -99,6 +99,8 @@ func TestLayers(t *testing.T) {
 		{"internal/probe/h2", "imports nothing of this module", only()},
 		{"internal/message", "imports nothing of this module", only()},
 		{"internal/plan", "imports only manifest and finding", only("internal/manifest", "internal/finding")},
+		{"internal/typed", "imports nothing of this module", only()},
+		{"internal/typed/fake", "imports only what it fakes", only("internal/typed")},
 		{"internal/k8s", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},
 		{"internal/istio", "does not look up", none("internal/check", "internal/report", "internal/probe", "internal/spread", "cmd")},
 		{"internal/check", "imports only probe and spread", only("internal/probe", "internal/spread")},
@@ -120,7 +122,7 @@ func TestLayers(t *testing.T) {
 		t.Error("cmd/grpcmesh does not import cmd")
 	}
 	for dir, list := range found {
-		for _, aid := range []string{"internal/script", "internal/fieldowners"} {
+		for _, aid := range []string{"internal/script", "internal/fieldowners", "internal/typed/fake"} {
 			if slices.Contains(list, path.Join(module, aid)) {
 				t.Errorf("%s imports %s; only tests may", dir, aid)
 			}

@@ -10,9 +10,11 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/plan"
+	"grpcmesh/internal/typed"
 )
 
 // faults: 10
@@ -156,7 +158,16 @@ func TestTwoAtOnce(t *testing.T) {
 func TestRestartTwiceInASecond(t *testing.T) {
 	t.Parallel()
 	place := newPlace(t)
-	cluster := &k8s.Cluster{Core: place.core}
+	cfg := labConfig(t)
+	over, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, err := typed.NewCore(cfg, over)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster := &k8s.Cluster{Core: core}
 	generations := []int64{}
 	now := time.Now()
 	restart := func() error {

@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"grpcmesh/internal/manifest"
+	"grpcmesh/internal/typed/fake"
 )
 
 func TestDestinations(t *testing.T) {

@@ -14,11 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 
 	"grpcmesh/internal/k8s"
+	"grpcmesh/internal/typed"
+	"grpcmesh/internal/typed/fake"
 )
 
 // routerPod is a pod of an ingress gateway.
@@ -229,6 +229,6 @@ func TestMayBeGateway(t *testing.T) {
 }
 
 // over is a mesh of the objects that the core API has.
-func over(core kubernetes.Interface) *Mesh {
+func over(core typed.Core) *Mesh {
 	return &Mesh{core: core, reads: &k8s.Cluster{Core: core}}
 }

@@ -61,7 +61,7 @@ func (m *Mesh) PolicyOf(ctx context.Context, client Client, svc *corev1.Service,
 	var all []*clientnet.DestinationRule
 	var denied error
 	for _, namespace := range slices.Compact(namespaces) {
-		list, err := m.client.NetworkingV1alpha3().DestinationRules(namespace).List(ctx, metav1.ListOptions{})
+		list, err := m.networking.DestinationRules(namespace).List(ctx, metav1.ListOptions{})
 		switch {
 		case apierrors.IsForbidden(err):
 			denied = fmt.Errorf("listing DestinationRules in namespace %s: %w", namespace, err)

@@ -94,7 +94,7 @@ func (s ProbeSpec) Route() ProbeRoute {
 // RemoveProbe: a creation that failed here may have succeeded there.
 func (m *Mesh) AddProbe(ctx context.Context, spec ProbeSpec) error {
 	namespace := spec.Under.VirtualService.Namespace
-	api := m.client.NetworkingV1alpha3().VirtualServices(namespace)
+	api := m.networking.VirtualServices(namespace)
 	made, err := api.Create(ctx, probeRoute(spec), metav1.CreateOptions{FieldManager: manifest.FieldManager})
 	if err != nil {
 		return fmt.Errorf("adding the probe route in namespace %s: %w", namespace, err)
@@ -111,7 +111,7 @@ func (m *Mesh) AddProbe(ctx context.Context, spec ProbeSpec) error {
 func (m *Mesh) RemoveProbe(ctx context.Context, p ProbeRoute) error { return m.remove(ctx, p) }
 
 func (m *Mesh) remove(ctx context.Context, p ProbeRoute) error {
-	err := m.client.NetworkingV1alpha3().VirtualServices(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{})
+	err := m.networking.VirtualServices(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("removing the probe route: %w\nRemove it by hand: kubectl -n %s delete virtualservice %s", err, p.Namespace, p.Name)
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strconv"
 
+	networking "istio.io/api/networking/v1alpha3"
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
-	netac "istio.io/client-go/pkg/applyconfiguration/networking/v1alpha3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"grpcmesh/internal/k8s"
@@ -94,17 +94,15 @@ func widest(hosts []string) []string {
 func (r Routes) With(objs []manifest.Object) Routes {
 	r.Gateways, r.VirtualServices = slices.Clone(r.Gateways), slices.Clone(r.VirtualServices)
 	for _, obj := range objs {
-		meta := metav1.ObjectMeta{Namespace: obj.Namespace, Name: obj.Name}
-		switch ac := obj.Apply.(type) {
-		case *netac.GatewayApplyConfiguration:
-			meta.Labels = ac.Labels
+		meta := metav1.ObjectMeta{Namespace: obj.Namespace, Name: obj.Name, Labels: obj.Apply.Metadata.Labels, Annotations: obj.Apply.Metadata.Annotations}
+		switch spec := obj.Apply.Spec.(type) {
+		case *networking.Gateway:
 			gw := &clientnet.Gateway{ObjectMeta: meta}
-			ac.Spec.DeepCopyInto(&gw.Spec)
+			spec.DeepCopyInto(&gw.Spec)
 			r.Gateways = append(slices.DeleteFunc(r.Gateways, func(o *clientnet.Gateway) bool { return o.Namespace == gw.Namespace && o.Name == gw.Name }), gw)
-		case *netac.VirtualServiceApplyConfiguration:
-			meta.Labels, meta.Annotations = ac.Labels, ac.Annotations
+		case *networking.VirtualService:
 			vs := &clientnet.VirtualService{ObjectMeta: meta}
-			ac.Spec.DeepCopyInto(&vs.Spec)
+			spec.DeepCopyInto(&vs.Spec)
 			r.VirtualServices = append(slices.DeleteFunc(r.VirtualServices, func(o *clientnet.VirtualService) bool { return o.Namespace == vs.Namespace && o.Name == vs.Name }), vs)
 		}
 	}

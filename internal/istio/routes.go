@@ -33,7 +33,7 @@ func (m *Mesh) Routes(ctx context.Context) (Routes, error) {
 }
 
 func (m *Mesh) routes(ctx context.Context) (Routes, error) {
-	api := m.client.NetworkingV1alpha3()
+	api := m.networking
 	gws, err := api.Gateways(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return Routes{}, &k8s.NotReadyError{Code: finding.NoCRDs, Subject: "the mesh",

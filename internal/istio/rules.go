@@ -39,7 +39,7 @@ func (m *Mesh) OtherRule(ctx context.Context, client Client, e manifest.Exposure
 // rules lists the DestinationRules of a namespace.
 func (m *Mesh) rules(ctx context.Context, namespace string) ([]*clientnet.DestinationRule, error) {
 	return k8s.Recall(m.reads, "DestinationRule", namespace, func() ([]*clientnet.DestinationRule, error) {
-		list, err := m.client.NetworkingV1alpha3().DestinationRules(namespace).List(ctx, metav1.ListOptions{})
+		list, err := m.networking.DestinationRules(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +52,7 @@ func (m *Mesh) rules(ctx context.Context, namespace string) ([]*clientnet.Destin
 func (m *Mesh) recallRule(ctx context.Context, id manifest.ID) (*plan.State, error) {
 	all, err := m.rules(ctx, metav1.NamespaceAll)
 	if apierrors.IsForbidden(err) {
-		return k8s.StateOf(m.client.NetworkingV1alpha3().DestinationRules(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
+		return k8s.StateOf(m.networking.DestinationRules(id.Namespace).Get(ctx, id.Name, metav1.GetOptions{}))
 	}
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func Wanted(e manifest.Exposure) string {
 // OwnRules are the DestinationRules of a namespace that are labelled as
 // grpcmesh's; none where this user may not look.
 func (m *Mesh) OwnRules(ctx context.Context, namespace string) ([]plan.State, error) {
-	list, err := m.client.NetworkingV1alpha3().DestinationRules(namespace).List(ctx, metav1.ListOptions{LabelSelector: manifest.ManagedBy + "=" + manifest.FieldManager})
+	list, err := m.networking.DestinationRules(namespace).List(ctx, metav1.ListOptions{LabelSelector: manifest.ManagedBy + "=" + manifest.FieldManager})
 	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 		return nil, nil
 	}

@@ -33,7 +33,7 @@ func (m *Mesh) Sweep(ctx context.Context, r Routes, namespace string) ([]ProbeRo
 	}
 	clock := &clientnet.VirtualService{ObjectMeta: metav1.ObjectMeta{Name: "grpcmesh-probe-clock", Namespace: namespace}}
 	probes[0].Spec.DeepCopyInto(&clock.Spec)
-	made, err := m.client.NetworkingV1alpha3().VirtualServices(namespace).Create(ctx, clock,
+	made, err := m.networking.VirtualServices(namespace).Create(ctx, clock,
 		metav1.CreateOptions{FieldManager: manifest.FieldManager, DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		return nil, fmt.Errorf("asking the API server for its time: %w", err)

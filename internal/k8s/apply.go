@@ -13,12 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
+	"grpcmesh/internal/typed"
 )
 
 // Applier reads and applies the objects of some kinds.
@@ -60,6 +59,15 @@ func StateOf(obj metav1.Object, err error) (*plan.State, error) {
 	return s, nil
 }
 
+// ApplyTo is Apply for an object of one kind.
+func ApplyTo[T metav1.Object, L any](ctx context.Context, kind typed.Objects[T, L], obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
+	b, err := json.Marshal(obj.Apply.At(resourceVersion))
+	if err != nil {
+		return nil, err
+	}
+	return StateOf(kind.Patch(ctx, obj.Name, types.ApplyPatchType, b, opts.ToPatchOptions()))
+}
+
 // Get implements Applier for Namespace, Service and the workloads.
 func (c *Cluster) Get(ctx context.Context, id manifest.ID) (*plan.State, error) {
 	switch id.Kind {
@@ -79,32 +87,17 @@ func (c *Cluster) Get(ctx context.Context, id manifest.ID) (*plan.State, error) 
 
 // Apply implements Applier for Namespace, Service and the workloads.
 func (c *Cluster) Apply(ctx context.Context, obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
-	switch ac := obj.Apply.(type) {
-	case *coreac.NamespaceApplyConfiguration:
-		if resourceVersion != "" {
-			ac.WithResourceVersion(resourceVersion)
-		}
-		return StateOf(c.Core.CoreV1().Namespaces().Apply(ctx, ac, opts))
-	case *coreac.ServiceApplyConfiguration:
-		if resourceVersion != "" {
-			ac.WithResourceVersion(resourceVersion)
-		}
-		return StateOf(c.Core.CoreV1().Services(obj.Namespace).Apply(ctx, ac, opts))
-	case *appsac.DeploymentApplyConfiguration:
-		if resourceVersion != "" {
-			ac.WithResourceVersion(resourceVersion)
-		}
-		return StateOf(c.Core.AppsV1().Deployments(obj.Namespace).Apply(ctx, ac, opts))
-	case *appsac.StatefulSetApplyConfiguration:
-		if resourceVersion != "" {
-			ac.WithResourceVersion(resourceVersion)
-		}
-		return StateOf(c.Core.AppsV1().StatefulSets(obj.Namespace).Apply(ctx, ac, opts))
-	case *appsac.DaemonSetApplyConfiguration:
-		if resourceVersion != "" {
-			ac.WithResourceVersion(resourceVersion)
-		}
-		return StateOf(c.Core.AppsV1().DaemonSets(obj.Namespace).Apply(ctx, ac, opts))
+	switch obj.Kind {
+	case "Namespace":
+		return ApplyTo(ctx, c.Core.CoreV1().Namespaces(), obj, resourceVersion, opts)
+	case "Service":
+		return ApplyTo(ctx, c.Core.CoreV1().Services(obj.Namespace), obj, resourceVersion, opts)
+	case "Deployment":
+		return ApplyTo(ctx, c.Core.AppsV1().Deployments(obj.Namespace), obj, resourceVersion, opts)
+	case "StatefulSet":
+		return ApplyTo(ctx, c.Core.AppsV1().StatefulSets(obj.Namespace), obj, resourceVersion, opts)
+	case "DaemonSet":
+		return ApplyTo(ctx, c.Core.AppsV1().DaemonSets(obj.Namespace), obj, resourceVersion, opts)
 	}
 	return nil, fmt.Errorf("%s: no such kind here", obj.ID)
 }

@@ -13,9 +13,10 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"grpcmesh/internal/typed"
 )
 
 // Flags are kubectl's connection flags, bound to one flag set.
@@ -38,7 +39,7 @@ func NewFlags(fs *pflag.FlagSet) *Flags {
 // Cluster is a connection to one API server. Nothing is dialled until it is
 // first asked for something.
 type Cluster struct {
-	Core      kubernetes.Interface
+	Core      typed.Core
 	Config    *rest.Config
 	Namespace string // the one given, else the context's, else "default"
 
@@ -79,7 +80,11 @@ func (f *Flags) Connect(userAgent string) (*Cluster, error) {
 	server, tell := &clock{}, once(f.Tell)
 	cfg.Wrap(server.through)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &patient{next: next, tell: tell} })
-	core, err := kubernetes.NewForConfig(cfg)
+	over, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, &NoConfigError{"kubeconfig: " + err.Error(), f.asked()}
+	}
+	core, err := typed.NewCore(cfg, over)
 	if err != nil {
 		return nil, &NoConfigError{"kubeconfig: " + err.Error(), f.asked()}
 	}

@@ -14,11 +14,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
+	"grpcmesh/internal/typed/fake"
 )
 
 func labelledPod(namespace, name string, l labels.Set) *corev1.Pod {

@@ -8,9 +8,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"grpcmesh/internal/plan"
+	"grpcmesh/internal/typed/fake"
 )
 
 // TestRestore: a restart is taken back to the very template before it, and only
@@ -42,14 +42,14 @@ func TestRestore(t *testing.T) {
 			t.Fatalf("%s: not restarted", name)
 		}
 		changed.Spec.Template.Labels = map[string]string{"someone": "else"}
-		if _, err := c.Core.AppsV1().Deployments("test").Update(t.Context(), changed, metav1.UpdateOptions{}); err != nil {
+		if _, err := c.Core.(fake.Core).Clientset.AppsV1().Deployments("test").Update(t.Context(), changed, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Restore(t.Context(), earlier); !errors.As(err, new(*plan.ConflictError)) {
 			t.Errorf("%s: changed since, and %v", name, err)
 		}
 		changed.Spec.Template.Labels = nil
-		if _, err := c.Core.AppsV1().Deployments("test").Update(t.Context(), changed, metav1.UpdateOptions{}); err != nil {
+		if _, err := c.Core.(fake.Core).Clientset.AppsV1().Deployments("test").Update(t.Context(), changed, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Restore(t.Context(), earlier); err != nil || !maps.Equal(now().Spec.Template.Annotations, before) {

@@ -12,7 +12,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes/scheme"
+
+	"grpcmesh/internal/typed"
 )
 
 const (
@@ -114,7 +115,7 @@ func statusWords(resp *http.Response) string {
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(head), rest), resp.Body}
 	words := ""
-	if obj, _, err := scheme.Codecs.UniversalDeserializer().Decode(head, nil, nil); err == nil { // JSON or protobuf
+	if obj, _, err := typed.Codecs().UniversalDeserializer().Decode(head, nil, nil); err == nil { // JSON or protobuf
 		if status, ok := obj.(*metav1.Status); ok {
 			words = status.Message
 		}

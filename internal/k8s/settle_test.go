@@ -36,7 +36,7 @@ func (s *shelf) state(hosts string) *plan.State {
 }
 
 func (s *shelf) Apply(_ context.Context, obj manifest.Object, version string, opts metav1.ApplyOptions) (*plan.State, error) {
-	hosts, _ := obj.Apply.(string)
+	hosts, _ := obj.Apply.Spec.(string)
 	if len(opts.DryRun) > 0 {
 		return s.state(hosts), nil
 	}
@@ -57,7 +57,7 @@ func TestSettle(t *testing.T) {
 	propose := func(host string) plan.Plan {
 		t.Helper()
 		hosts := strings.TrimSpace(store.hosts + " " + host)
-		steps, err := k8s.Propose(t.Context(), by, []manifest.Object{{ID: manifest.ID{Kind: "Gateway", Namespace: "test", Name: "grpc"}, Apply: hosts}})
+		steps, err := k8s.Propose(t.Context(), by, []manifest.Object{{ID: manifest.ID{Kind: "Gateway", Namespace: "test", Name: "grpc"}, Apply: &manifest.Wanted{Spec: hosts}}})
 		if err != nil {
 			t.Fatal(err)
 		}

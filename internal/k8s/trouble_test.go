@@ -12,7 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
+
+	"grpcmesh/internal/typed/fake"
 )
 
 func crashing(restarts int32) corev1.Pod {
@@ -157,10 +158,10 @@ func TestToldWithinTen(t *testing.T) {
 			start := time.Now()
 			time.AfterFunc(3*time.Second, func() { // the trouble begins
 				if pod != nil {
-					_ = c.Core.(*fake.Clientset).Tracker().Add(pod)
+					_ = c.Core.(fake.Core).Tracker().Add(pod)
 					return
 				}
-				_ = c.Core.(*fake.Clientset).Tracker().Add(&corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "test"}, Reason: "FailedCreate",
+				_ = c.Core.(fake.Core).Tracker().Add(&corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "test"}, Reason: "FailedCreate",
 					Message: "exceeded quota: pods", InvolvedObject: corev1.ObjectReference{UID: "w"}, LastTimestamp: metav1.NewTime(time.Now())})
 			})
 			var told time.Duration

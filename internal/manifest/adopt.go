@@ -4,10 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-
-	istioac "istio.io/client-go/pkg/applyconfiguration/networking/v1alpha3"
-	corev1 "k8s.io/api/core/v1"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
 // AdoptedAnnotation is on an object that someone else made and that grpcmesh
@@ -30,16 +26,8 @@ func Adopted(object map[string]any) string {
 
 // Remember notes on an object to apply what it was before it was adopted.
 func (o Object) Remember(record string) {
-	note := map[string]string{AdoptedAnnotation: record}
-	switch ac := o.Apply.(type) {
-	case *coreac.NamespaceApplyConfiguration:
-		ac.WithAnnotations(note)
-	case *coreac.ServiceApplyConfiguration:
-		ac.WithAnnotations(note)
-	case *istioac.GatewayApplyConfiguration:
-		ac.WithAnnotations(note)
-	case *istioac.VirtualServiceApplyConfiguration:
-		ac.WithAnnotations(note)
+	if o.Apply != nil {
+		o.Apply.annotate(AdoptedAnnotation, record)
 	}
 }
 
@@ -115,41 +103,15 @@ func portsOf(sent, live any) any {
 // Restored is the object that gives back, when it is applied, what the record
 // of an adoption says, or whatever else is written as JSON to be applied.
 func Restored(id ID, record string) (Object, error) {
-	obj := Object{ID: id}
-	var err error
-	switch id.Kind {
-	case "Namespace":
-		ac := coreac.Namespace(id.Name)
-		err = json.Unmarshal([]byte(record), ac)
-		obj.Apply = ac.WithName(id.Name)
-	case "Service":
-		ac := coreac.Service(id.Name, id.Namespace)
-		err = json.Unmarshal([]byte(record), ac)
-		obj.Apply = ac.WithName(id.Name).WithNamespace(id.Namespace)
-	case "Gateway":
-		ac := istioac.Gateway(id.Name, id.Namespace)
-		err = json.Unmarshal([]byte(record), ac)
-		obj.Apply = ac.WithName(id.Name).WithNamespace(id.Namespace)
-	case "VirtualService":
-		ac := istioac.VirtualService(id.Name, id.Namespace)
-		err = json.Unmarshal([]byte(record), ac)
-		obj.Apply = ac.WithName(id.Name).WithNamespace(id.Namespace)
-	case "DestinationRule":
-		ac := istioac.DestinationRule(id.Name, id.Namespace)
-		err = json.Unmarshal([]byte(record), ac)
-		obj.Apply = ac.WithName(id.Name).WithNamespace(id.Namespace)
-	default:
+	obj := newObject(id.Kind, id.Namespace, id.Name)
+	err := json.Unmarshal([]byte(record), obj.Apply)
+	if !slices.Contains([]string{"Namespace", "Service", "Gateway", "VirtualService", "DestinationRule"}, id.Kind) {
 		err = fmt.Errorf("%s is of a kind that is never given back", id)
 	}
 	if err != nil {
 		return Object{}, fmt.Errorf("%s: its annotation %s can't be read: %w", id, AdoptedAnnotation, err)
 	}
+	is := newObject(id.Kind, id.Namespace, id.Name).Apply // whatever the record says of that
+	obj.Apply.Kind, obj.Apply.APIVersion, obj.Apply.Metadata.Name, obj.Apply.Metadata.Namespace = is.Kind, is.APIVersion, id.Name, id.Namespace
 	return obj, nil
-}
-
-// takenService is another's Service with just what Istio needs to take its port
-// for gRPC.
-func (e Exposure) takenService() *coreac.ServiceApplyConfiguration {
-	return coreac.Service(e.ServiceName(), e.Namespace).WithLabels(e.labels()).WithSpec(coreac.ServiceSpec().
-		WithPorts(coreac.ServicePort().WithPort(int32(e.Port)).WithProtocol(corev1.ProtocolTCP).WithAppProtocol("grpc")))
 }

@@ -6,9 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	istioac "istio.io/client-go/pkg/applyconfiguration/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/util/validation"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
 // FuzzNames: an Intent that is found valid makes objects whose names and labels
@@ -59,15 +57,7 @@ func FuzzNames(f *testing.F) {
 }
 
 func labelsOf(obj Object) map[string]string {
-	switch ac := obj.Apply.(type) {
-	case *coreac.ServiceApplyConfiguration:
-		return ac.Labels
-	case *istioac.GatewayApplyConfiguration:
-		return ac.Labels
-	case *istioac.VirtualServiceApplyConfiguration:
-		return ac.Labels
-	}
-	return nil
+	return obj.Apply.Metadata.Labels
 }
 
 // FuzzHosts: what a Gateway's server takes after another host was added is

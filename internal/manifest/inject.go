@@ -1,10 +1,6 @@
 package manifest
 
-import (
-	"k8s.io/apimachinery/pkg/types"
-	appsac "k8s.io/client-go/applyconfigurations/apps/v1"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
-)
+import "k8s.io/apimachinery/pkg/types"
 
 // How the workload's pods are to get their sidecar.
 const (
@@ -32,36 +28,10 @@ func OnlyLabelled(kind string) bool {
 // grpcmesh had set. Either way the pods are made anew if the template changes.
 // The uid, where it is known, keeps it from ever making a workload.
 func WorkloadObject(kind, namespace, name string, uid types.UID, labels map[string]string) Object {
-	obj := Object{ID: ID{kind, namespace, name}}
-	template := coreac.PodTemplateSpec().WithLabels(labels)
-	switch kind {
-	case "StatefulSet":
-		ac := appsac.StatefulSet(name, namespace)
-		if uid != "" {
-			ac.WithUID(uid)
-		}
-		if len(labels) > 0 {
-			ac.WithSpec(appsac.StatefulSetSpec().WithTemplate(template))
-		}
-		obj.Apply = ac
-	case "DaemonSet":
-		ac := appsac.DaemonSet(name, namespace)
-		if uid != "" {
-			ac.WithUID(uid)
-		}
-		if len(labels) > 0 {
-			ac.WithSpec(appsac.DaemonSetSpec().WithTemplate(template))
-		}
-		obj.Apply = ac
-	default:
-		ac := appsac.Deployment(name, namespace)
-		if uid != "" {
-			ac.WithUID(uid)
-		}
-		if len(labels) > 0 {
-			ac.WithSpec(appsac.DeploymentSpec().WithTemplate(template))
-		}
-		obj.Apply = ac
+	obj := newObject(kind, namespace, name)
+	obj.Apply.Metadata.UID = uid
+	if len(labels) > 0 {
+		obj.Apply.Spec = map[string]any{"template": map[string]any{"metadata": map[string]any{"labels": labels}}}
 	}
 	return obj
 }

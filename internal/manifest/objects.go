@@ -5,11 +5,9 @@ import (
 	"strconv"
 
 	networking "istio.io/api/networking/v1alpha3"
-	istioac "istio.io/client-go/pkg/applyconfiguration/networking/v1alpha3"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
 // Names that grpcmesh writes into a cluster.
@@ -35,10 +33,10 @@ type ID struct {
 func (id ID) String() string { return id.Kind + "/" + id.Name }
 
 // Object is one object that should be in the cluster, as the fields that
-// grpcmesh means to own: a pointer to a typed apply configuration.
+// grpcmesh means to own.
 type Object struct {
 	ID
-	Apply any
+	Apply *Wanted
 	// Adopt: one that someone else made is taken over, field by field as applied.
 	Adopt bool
 	// Manager is the field manager where it isn't FieldManager.
@@ -110,13 +108,15 @@ func (e Exposure) ServiceName() string {
 // exposure.
 func GatewayObject(namespace string, selector map[string]string, servers []Server) Object {
 	e := Exposure{Namespace: namespace, GatewaySelector: selector, Servers: servers}
-	return Object{ID: ID{"Gateway", namespace, GatewayName}, Apply: e.gateway()}
+	return e.gateway()
 }
 
 // NamespaceObject owns nothing of a namespace: applied, it gives up what
 // grpcmesh had set on it.
 func NamespaceObject(name string, uid types.UID) Object {
-	return Object{ID: ID{"Namespace", "", name}, Apply: coreac.Namespace(name).WithUID(uid)}
+	obj := newObject("Namespace", "", name)
+	obj.Apply.Metadata.UID = uid
+	return obj
 }
 
 // Objects lists what the exposure means, in the order in which it is applied:
@@ -124,22 +124,20 @@ func NamespaceObject(name string, uid types.UID) Object {
 func (e Exposure) Objects() []Object {
 	var objs []Object
 	if len(e.InjectLabel) > 0 {
-		ns := coreac.Namespace(e.Namespace).WithLabels(e.InjectLabel)
-		if e.NamespaceUID != "" {
-			ns.WithUID(e.NamespaceUID)
-		}
-		objs = append(objs, Object{ID: ID{"Namespace", "", e.Namespace}, Apply: ns, Adopt: e.Replace})
+		ns := NamespaceObject(e.Namespace, e.NamespaceUID)
+		ns.Apply.Metadata.Labels, ns.Adopt = e.InjectLabel, e.Replace
+		objs = append(objs, ns)
 	}
 	if e.Reuse == "" {
-		objs = append(objs, Object{ID: ID{"Service", e.Namespace, e.ServiceName()}, Apply: e.service(), Adopt: e.Taken})
+		objs = append(objs, e.service())
 	}
 	if e.Route.WantsRule() && !e.ReuseRule {
-		objs = append(objs, Object{ID: ID{"DestinationRule", e.Namespace, e.WorkloadName}, Apply: e.destinationRule()})
+		objs = append(objs, e.destinationRule())
 	}
 	if !e.ReuseGateway {
-		objs = append(objs, Object{ID: ID{"Gateway", e.Namespace, GatewayName}, Apply: e.gateway()})
+		objs = append(objs, e.gateway())
 	}
-	objs = append(objs, Object{ID: ID{"VirtualService", e.Namespace, e.WorkloadName}, Apply: e.virtualService(), Adopt: e.Adopt})
+	objs = append(objs, e.virtualService())
 	if len(e.PodLabel) > 0 { // the last, as a restart is: it makes the pods anew
 		objs = append(objs, WorkloadObject(e.WorkloadKind, e.Namespace, e.WorkloadName, e.WorkloadUID, e.PodLabel))
 	}
@@ -155,49 +153,49 @@ func (e Exposure) labels() map[string]string {
 	return map[string]string{ManagedBy: FieldManager, WorkloadLabel: e.Workload()}
 }
 
-func (e Exposure) service() *coreac.ServiceApplyConfiguration {
-	if e.Taken {
-		return e.takenService()
+func (e Exposure) service() Object {
+	svc := newObject("Service", e.Namespace, e.ServiceName())
+	port := servicePort{Protocol: "TCP", AppProtocol: "grpc", Port: e.Port}
+	if e.Taken { // of another's, just what Istio needs to take its port for gRPC
+		svc.Adopt = true
+		svc.Apply.Metadata.Labels = e.labels()
+		svc.Apply.Spec = serviceSpec{Ports: []servicePort{port}}
+		return svc
 	}
 	labels := map[string]string{}
 	maps.Copy(labels, e.Selector)
 	maps.Copy(labels, e.labels())
-	port := coreac.ServicePort().
-		WithName(PortName).
-		WithAppProtocol("grpc").
-		WithProtocol(corev1.ProtocolTCP).
-		WithPort(int32(e.Port)).
-		WithTargetPort(intOrString(e.TargetPort))
-	return coreac.Service(e.ServiceName(), e.Namespace).
-		WithLabels(labels).
-		WithSpec(coreac.ServiceSpec().
-			WithType(corev1.ServiceTypeClusterIP).
-			WithSelector(e.Selector).
-			WithPorts(port))
+	target := intstr.FromInt32(int32(e.TargetPort))
+	port.Name, port.TargetPort = PortName, &target
+	svc.Apply.Metadata.Labels = labels
+	svc.Apply.Spec = serviceSpec{Type: "ClusterIP", Selector: e.Selector, Ports: []servicePort{port}}
+	return svc
 }
 
-func (e Exposure) gateway() *istioac.GatewayApplyConfiguration {
+func (e Exposure) gateway() Object {
 	spec := &networking.Gateway{Selector: e.GatewaySelector}
 	for _, s := range e.Servers {
 		spec.Servers = append(spec.Servers, s.Spec())
 	}
-	gw := istioac.Gateway(GatewayName, e.Namespace).
-		WithLabels(map[string]string{ManagedBy: FieldManager})
-	gw.Spec = spec
+	gw := newObject("Gateway", e.Namespace, GatewayName)
+	gw.Apply.Metadata.Labels = map[string]string{ManagedBy: FieldManager}
+	gw.Apply.Spec = spec
 	return gw
 }
 
-func (e Exposure) virtualService() *istioac.VirtualServiceApplyConfiguration {
+func (e Exposure) virtualService() Object {
 	rule := &networking.HTTPRoute{Match: e.match(), Route: e.destinations()}
 	e.Route.govern(rule)
-	vs := istioac.VirtualService(e.WorkloadName, e.Namespace).WithLabels(e.labels())
+	vs := newObject("VirtualService", e.Namespace, e.WorkloadName)
+	vs.Adopt = e.Adopt
+	vs.Apply.Metadata.Labels = e.labels()
 	if e.GatewayPort != 0 {
-		vs.WithAnnotations(map[string]string{PortAnnotation: strconv.Itoa(e.GatewayPort)})
+		vs.Apply.annotate(PortAnnotation, strconv.Itoa(e.GatewayPort))
 	}
 	if e.Inject == InjectPod || e.Inject == InjectNone {
-		vs.WithAnnotations(map[string]string{InjectAnnotation: e.Inject})
+		vs.Apply.annotate(InjectAnnotation, e.Inject)
 	}
-	vs.Spec = &networking.VirtualService{
+	vs.Apply.Spec = &networking.VirtualService{
 		Hosts:    []string{e.Host},
 		Gateways: []string{e.Namespace + "/" + GatewayName},
 		Http:     []*networking.HTTPRoute{rule},

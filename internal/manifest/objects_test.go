@@ -103,8 +103,7 @@ func variants() map[string]struct {
 	}
 }
 
-// bytesOf are the bytes that server-side apply sends: client-go marshals an
-// apply configuration by encoding/json as it is (util/apply.NewRequest).
+// bytesOf are the bytes that server-side apply sends.
 func bytesOf(t *testing.T, obj manifest.Object) []byte {
 	t.Helper()
 	b, err := json.Marshal(obj.Apply)

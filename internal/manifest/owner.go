@@ -2,8 +2,6 @@ package manifest
 
 import (
 	"strings"
-
-	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // Owned says whether the labels are those of an object that grpcmesh made.
@@ -25,5 +23,3 @@ func workloadLabel(kind, name string) string {
 	}
 	return v
 }
-
-func intOrString(port int) intstr.IntOrString { return intstr.FromInt32(int32(port)) }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
-	istioac "istio.io/client-go/pkg/applyconfiguration/networking/v1alpha3"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -156,9 +155,10 @@ func (e Exposure) Rule() *networking.DestinationRule {
 	return rule
 }
 
-func (e Exposure) destinationRule() *istioac.DestinationRuleApplyConfiguration {
-	dr := istioac.DestinationRule(e.WorkloadName, e.Namespace).WithLabels(e.labels())
-	dr.Spec = e.Rule()
+func (e Exposure) destinationRule() Object {
+	dr := newObject("DestinationRule", e.Namespace, e.WorkloadName)
+	dr.Apply.Metadata.Labels = e.labels()
+	dr.Apply.Spec = e.Rule()
 	return dr
 }
 

@@ -42,7 +42,7 @@ func want(kind string) manifest.Object {
 	if kind == "Namespace" {
 		id = manifest.ID{Kind: kind, Name: "test"}
 	}
-	return manifest.Object{ID: id, Apply: "what is to be applied"}
+	return manifest.Object{ID: id, Apply: &manifest.Wanted{Spec: "what is to be applied"}}
 }
 
 const (

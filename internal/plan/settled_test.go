@@ -5,9 +5,7 @@ import (
 	"testing"
 
 	networking "istio.io/api/networking/v1alpha3"
-	istioac "istio.io/client-go/pkg/applyconfiguration/networking/v1alpha3"
-	corev1 "k8s.io/api/core/v1"
-	coreac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"grpcmesh/internal/manifest"
 )
@@ -27,16 +25,28 @@ const (
 	liveNamespace = `{"metadata": {"name": "test", "labels": {"kubernetes.io/metadata.name": "test"}}}`
 )
 
-func service(change func(*coreac.ServiceApplyConfiguration)) manifest.Object {
-	s := coreac.Service("server", "test").WithLabels(map[string]string{"app": "server"}).
-		WithSpec(coreac.ServiceSpec().WithSelector(map[string]string{"app": "server"}).
-			WithPorts(coreac.ServicePort().WithName("grpc").WithPort(8000).WithProtocol(corev1.ProtocolTCP)))
-	change(s)
-	return manifest.Object{ID: manifest.ID{Kind: "Service", Namespace: "test", Name: "server"}, Apply: s}
+// wanted is what is wanted of the live Service, to be changed by a test.
+type wanted struct {
+	labels, selector map[string]string
+	ports            []map[string]any
+	uid              types.UID
+}
+
+func service(change func(*wanted)) manifest.Object {
+	w := &wanted{labels: map[string]string{"app": "server"}, selector: map[string]string{"app": "server"},
+		ports: []map[string]any{{"name": "grpc", "port": 8000, "protocol": "TCP"}}}
+	change(w)
+	return manifest.Object{ID: manifest.ID{Kind: "Service", Namespace: "test", Name: "server"}, Apply: &manifest.Wanted{
+		Kind: "Service", APIVersion: "v1", Metadata: manifest.Meta{Name: "server", Namespace: "test", UID: w.uid, Labels: w.labels},
+		Spec: map[string]any{"selector": w.selector, "ports": w.ports}}}
+}
+
+func emptyGateway() *manifest.Wanted {
+	return &manifest.Wanted{Kind: "Gateway", APIVersion: "networking.istio.io/v1alpha3", Metadata: manifest.Meta{Name: "grpc", Namespace: "test"}}
 }
 
 func gatewayOf(hosts ...string) manifest.Object {
-	gw := istioac.Gateway("grpc", "test")
+	gw := emptyGateway()
 	gw.Spec = &networking.Gateway{Selector: map[string]string{"istio": "ingressgateway"},
 		Servers: []*networking.Server{{Hosts: hosts, Port: &networking.Port{Number: 80, Name: "grpc-80", Protocol: "GRPC"}}}}
 	return manifest.Object{ID: manifest.ID{Kind: "Gateway", Namespace: "test", Name: "grpc"}, Apply: gw}
@@ -45,7 +55,7 @@ func gatewayOf(hosts ...string) manifest.Object {
 // TestSettled: only what is surely as wanted is; one more, one fewer or another
 // field, and the server is asked.
 func TestSettled(t *testing.T) {
-	same := func(*coreac.ServiceApplyConfiguration) {}
+	same := func(*wanted) {}
 	for _, tc := range []struct {
 		name string
 		want manifest.Object
@@ -53,21 +63,21 @@ func TestSettled(t *testing.T) {
 		is   bool
 	}{
 		{"a Service", service(same), liveService, true},
-		{"one label more", service(func(s *coreac.ServiceApplyConfiguration) { s.WithLabels(map[string]string{"new": "x"}) }), liveService, false},
-		{"one label fewer", service(func(s *coreac.ServiceApplyConfiguration) { s.Labels = nil }), liveService, false},
-		{"another's label", service(func(s *coreac.ServiceApplyConfiguration) { s.Labels = map[string]string{"theirs": "yes"} }), liveService, false},
-		{"another value", service(func(s *coreac.ServiceApplyConfiguration) { s.Labels["app"] = "x" }), liveService, false},
-		{"another value of a map owned whole", service(func(s *coreac.ServiceApplyConfiguration) { s.Spec.Selector["app"] = "x" }), liveService, false},
-		{"another port", service(func(s *coreac.ServiceApplyConfiguration) { s.Spec.Ports[0].WithPort(9000) }), liveService, false},
-		{"a port's other name", service(func(s *coreac.ServiceApplyConfiguration) { s.Spec.Ports[0].WithName("x") }), liveService, false},
-		{"a port's new field", service(func(s *coreac.ServiceApplyConfiguration) { s.Spec.Ports[0].WithAppProtocol("grpc") }), liveService, false},
-		{"one port more", service(func(s *coreac.ServiceApplyConfiguration) { s.Spec.WithPorts(coreac.ServicePort().WithPort(9000)) }), liveService, false},
-		{"another object of its name", service(func(s *coreac.ServiceApplyConfiguration) { s.WithUID("gone") }), liveService, false},
+		{"one label more", service(func(w *wanted) { w.labels["new"] = "x" }), liveService, false},
+		{"one label fewer", service(func(w *wanted) { w.labels = nil }), liveService, false},
+		{"another's label", service(func(w *wanted) { w.labels = map[string]string{"theirs": "yes"} }), liveService, false},
+		{"another value", service(func(w *wanted) { w.labels["app"] = "x" }), liveService, false},
+		{"another value of a map owned whole", service(func(w *wanted) { w.selector["app"] = "x" }), liveService, false},
+		{"another port", service(func(w *wanted) { w.ports[0]["port"] = 9000 }), liveService, false},
+		{"a port's other name", service(func(w *wanted) { w.ports[0]["name"] = "x" }), liveService, false},
+		{"a port's new field", service(func(w *wanted) { w.ports[0]["appProtocol"] = "grpc" }), liveService, false},
+		{"one port more", service(func(w *wanted) { w.ports = append(w.ports, map[string]any{"port": 9000}) }), liveService, false},
+		{"another object of its name", service(func(w *wanted) { w.uid = "gone" }), liveService, false},
 		{"of no one", service(same), `{"metadata": {"name": "server"}, "spec": {"selector": {"app": "server"}}}`, false},
 		{"a Gateway", gatewayOf("a.example"), liveGateway, true},
 		{"a list owned whole", gatewayOf("a.example", "b.example"), liveGateway, false},
 		{"nothing wanted, nothing owned", manifest.NamespaceObject("test", "u"), liveNamespace, true},
-		{"nothing wanted of what is owned", manifest.Object{Apply: istioac.Gateway("grpc", "test")}, liveGateway, false},
+		{"nothing wanted of what is owned", manifest.Object{Apply: emptyGateway()}, liveGateway, false},
 		{"nothing at all", manifest.Object{}, liveGateway, false},
 	} {
 		live := State{UID: "u"}
