@@ -32,7 +32,7 @@ func dryRuns(verb string) []string {
 
 // identities are the values of --identify.
 func identities() []string {
-	return []string{"auto", check.RungRoute, check.RungAdmin, check.RungSidecars}
+	return []string{"auto", check.RungRoute, check.RungAdmin, check.RungSidecars, check.RungApp}
 }
 
 // controls are the values of --control.

@@ -93,6 +93,9 @@ func setup(env *testscript.Env) error {
 	if err := serveTLS(env); err != nil {
 		return err
 	}
+	if err := setupPods(env); err != nil {
+		return err
+	}
 	return serveGRPC(env)
 }
 

@@ -95,7 +95,14 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 			err = nil
 		}
 	}
-	if err == nil && e.Rung != check.RungRoute {
+	if err == nil && e.Rung == check.RungApp {
+		r.o.say("by         what the app says of itself, in %s (%s); %s", r.o.backend.words(), why, writes)
+		if r.o.load.asked {
+			r.noLoad(e, "only a probe route tells which pod answered a call of a load, and the app says so here ("+why+")")
+		}
+		r.line = newProgress(r.o, nil)
+		err = r.byApp(ctx, e)
+	} else if err == nil && e.Rung != check.RungRoute {
 		whose := "the pods' sidecars"
 		if e.Rung == check.RungAdmin {
 			whose = "the gateway's replicas"

@@ -92,6 +92,8 @@ func (o *verifyOptions) validLoad() error {
 		return invalid("--in-flight", l.inFlight, "must be from the number of --connections to 10,000")
 	case o.readOnly:
 		return invalid("--read-only", true, "leaves no way to tell which pod answered a call of a load: that takes a probe route")
+	case o.identify == check.RungApp, o.backend.expect > 0:
+		return usageError{errors.New("a load (--duration, --rate, --connections, --in-flight) is told apart by the gateway's stamps, not by the app: leave out --identify=app and --expect")}
 	case o.identify != "auto" && o.identify != check.RungRoute:
 		return invalid("--identify", o.identify, "tells calls in sum only, and a load wants each: use --identify=route")
 	}

@@ -14,6 +14,7 @@ type progress struct {
 	o     *verifyOptions
 	of    int
 	seen  map[string]bool
+	open  bool // how many there are isn't known beforehand
 	calls int
 }
 
@@ -33,6 +34,15 @@ func (p *progress) saw(address string) {
 	p.called()
 }
 
+// named counts one call, and the name of who answered it: whoever has a name is
+// one of them.
+func (p *progress) named(name string) {
+	if p.open = true; name != "" && len(p.seen) < mostExpected {
+		p.seen[name] = true
+	}
+	p.called()
+}
+
 // called counts one call.
 func (p *progress) called() {
 	p.calls++
@@ -44,6 +54,10 @@ func (p *progress) called() {
 		if seen {
 			n++
 		}
+	}
+	if p.open {
+		_, _ = fmt.Fprintf(p.o.Err, "\rcalling    %s answered, %s\x1b[K", plural(n, "pod"), plural(p.calls, "call"))
+		return
 	}
 	const width = 24
 	full := 0

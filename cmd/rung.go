@@ -12,7 +12,18 @@ import (
 // rung chooses how pods are told apart, and says why where that is not the best
 // way.
 func (r *run) rung(ctx context.Context) (rung, why string, err error) {
+	if rung, why, err = r.ladder(ctx); err != nil {
+		return "", "", err
+	}
+	return r.asApp(ctx, rung, why)
+}
+
+// ladder chooses among the rungs that need no help from the app, unless that was
+// asked for.
+func (r *run) ladder(ctx context.Context) (rung, why string, err error) {
 	switch {
+	case r.o.identify == check.RungApp:
+		return check.RungApp, "as asked", nil
 	case r.t.layer4 && (r.o.identify == check.RungRoute || r.o.identify == check.RungAdmin):
 		return "", "", &manifest.InvalidError{Field: "--identify", Value: r.o.identify, Reason: "this address is a Service's own: no gateway is in the way"}
 	case r.t.layer4:

@@ -29,7 +29,7 @@ type userCall struct {
 	protoset string
 	proto    string
 	json     []byte
-	payload  []byte // once it is encoded
+	messages [][]byte // once they are encoded
 }
 
 func (u *userCall) add(fs *pflag.FlagSet) {
@@ -73,12 +73,12 @@ func (u *userCall) read(ctx context.Context, o *verifyOptions) error {
 		return err
 	}
 	if u.proto != "" {
-		return u.encodeFile(u.proto, func() (*descriptorpb.FileDescriptorSet, error) { return message.Compile(ctx, u.proto) })
+		return u.encodeFile(o, u.proto, func() (*descriptorpb.FileDescriptorSet, error) { return message.Compile(ctx, u.proto) })
 	}
 	if u.protoset == "" {
 		return nil
 	}
-	return u.encodeFile(u.protoset, func() (*descriptorpb.FileDescriptorSet, error) { return readProtoset(u.protoset) })
+	return u.encodeFile(o, u.protoset, func() (*descriptorpb.FileDescriptorSet, error) { return readProtoset(u.protoset) })
 }
 
 func readProtoset(file string) (*descriptorpb.FileDescriptorSet, error) {
@@ -95,10 +95,10 @@ func readProtoset(file string) (*descriptorpb.FileDescriptorSet, error) {
 
 // encodeFile makes the payload by a file; what is wrong with it is an error of
 // that file.
-func (u *userCall) encodeFile(file string, describe func() (*descriptorpb.FileDescriptorSet, error)) error {
+func (u *userCall) encodeFile(o *verifyOptions, file string, describe func() (*descriptorpb.FileDescriptorSet, error)) error {
 	set, err := describe()
 	if err == nil {
-		err = u.encode(set)
+		err = u.encode(set, &o.backend)
 	}
 	if errors.As(err, new(*message.DescriptorError)) {
 		return &manifest.FileError{File: file, Err: err}
@@ -106,18 +106,24 @@ func (u *userCall) encodeFile(file string, describe func() (*descriptorpb.FileDe
 	return err
 }
 
-// encode makes the payload. JSON that does not fit is the user's mistake.
-func (u *userCall) encode(set *descriptorpb.FileDescriptorSet) error {
+// encode makes the message, and finds the field of the reply that names the
+// backend. JSON that does not fit is the user's mistake.
+func (u *userCall) encode(set *descriptorpb.FileDescriptorSet, b *backendFlags) error {
 	service, method, _ := strings.Cut(strings.TrimPrefix(u.method, "/"), "/")
-	payload, err := message.Encode(set, service, method, u.json)
-	switch {
-	case errors.As(err, new(*message.DescriptorError)):
+	m, err := message.Find(set, service, method)
+	if errors.As(err, new(*message.DescriptorError)) {
 		return err
-	case err != nil:
+	}
+	if err == nil {
+		u.messages, err = m.Encode(u.json)
+	}
+	if err != nil {
 		return usageError{fmt.Errorf("--call %s: %w", u.method, err)}
 	}
-	u.payload = append([]byte{}, payload...) // an empty one is no nil
-	return nil
+	if client, server := m.Streams(); client || server {
+		return usageError{fmt.Errorf("--call %s is a stream: all messages of one go to one pod, so that requests are not balanced within it; name a unary method", u.method)}
+	}
+	return b.bind(m)
 }
 
 func dataOf(streams IO, data string) ([]byte, error) {
@@ -152,7 +158,7 @@ func readBounded(name string, most int64) ([]byte, error) {
 // pod.
 func (r *run) describeCall(ctx context.Context) error {
 	u := &r.o.user
-	if !u.on() || u.payload != nil {
+	if !u.on() || u.messages != nil {
 		return nil
 	}
 	service, _, _ := strings.Cut(strings.TrimPrefix(u.method, "/"), "/")
@@ -176,7 +182,7 @@ func (r *run) describeCall(ctx context.Context) error {
 
 // encodeBy says whose descriptors they are that are of no use.
 func (o *verifyOptions) encodeBy(set *descriptorpb.FileDescriptorSet) error {
-	err := o.user.encode(set)
+	err := o.user.encode(set, &o.backend)
 	if errors.As(err, new(*message.DescriptorError)) {
 		return fmt.Errorf("the app describes %s by reflection, but %w\nGive its descriptors with --proto FILE or --protoset FILE", o.user.method, err)
 	}
@@ -187,7 +193,7 @@ func (o *verifyOptions) encodeBy(set *descriptorpb.FileDescriptorSet) error {
 // does nothing, or for real.
 func (o *verifyOptions) pathCall() probe.Call {
 	if o.user.on() {
-		return probe.Call{Path: o.path, Payload: o.user.payload, Metadata: o.metadata}
+		return probe.Call{Path: o.path, Payload: o.user.messages[0], Metadata: o.metadata}
 	}
 	return probe.Call{Path: o.path, Payload: unreadable(), Metadata: o.metadata}
 }

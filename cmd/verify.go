@@ -46,7 +46,8 @@ type verifyOptions struct {
 	among string // of several, the namespace/name of this one
 	lines *lines // which several share
 
-	user userCall
+	user    userCall
+	backend backendFlags
 
 	tls  tlsFlags
 	load loadFlags
@@ -72,7 +73,8 @@ verdict is PASS, FAIL or INCONCLUSIVE; the exit code is 0, 3 or 4.
 To tell pods apart it adds one VirtualService for the time of the check, which only its own
 calls meet, and removes it again (--identify=route). With --read-only, or where it may not, it
 reads the request counters of the gateway's replicas (--identify=admin), or where it may not do
-that either those of the pods' sidecars (--identify=sidecars).`,
+that either those of the pods' sidecars (--identify=sidecars). With --backend-from the app itself
+says which pod answered (--identify=app): that needs no cluster, and nothing checks it.`,
 		Example: `  # The service behind a gateway's address
   grpcmesh verify --addr 203.0.113.10:8000
 
@@ -84,6 +86,9 @@ that either those of the pods' sidecars (--identify=sidecars).`,
 
   # With a real call on the users' route, and what the app answers to it
   grpcmesh verify --addr 203.0.113.10:8000 --call helloworld.Greeter/SayHello --data '{"name": "me"}'
+
+  # Without a cluster, where the app says in a header which pod it is, of three
+  grpcmesh verify --addr 203.0.113.10:8000 --call helloworld.Greeter/SayHello --backend-from header:x-pod --expect 3
 
   # By TLS, with a CA of one's own
   grpcmesh verify --addr 203.0.113.10:443 --authority greeter.example.com --tls --ca-file ca.crt
@@ -131,7 +136,8 @@ that either those of the pods' sidecars (--identify=sidecars).`,
 	fs.StringVar(&o.path, "path", "", "Method that real calls use, as `/PKG.SERVICE/METHOD`, where the app has no reflection; it is called with a message that no app can read.")
 	o.user.add(fs)
 	fs.StringArrayVar(&o.metadataGiven, "metadata", nil, "Metadata that every call carries, as `NAME=VALUE`; may be given several times. The value of a NAME that ends in -bin is in base64.")
-	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route, admin or sidecars.")
+	fs.StringVar(&o.identify, "identify", "auto", "How pods are told apart: auto, route, admin, sidecars or app.")
+	o.backend.add(fs)
 	fs.BoolVar(&o.readOnly, "read-only", false, "Write nothing to the cluster; auto then never takes route.")
 	fs.StringVar(&o.controls, "control", controlAuto, "Make the same calls to the Service itself too, where layer 4 pins them to one pod: =auto (where it can be reached), =always or =never.")
 	fs.Lookup("control").NoOptDefVal = controlAlways
@@ -173,10 +179,13 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout+o.loadTakes())
 	defer cancel()
+	if o.backend.expect > 0 {
+		return outOfTime(ctx, o.withoutCluster(ctx, "is asked: --expect says how many pods there should be"), o.timeout)
+	}
 	cluster, mesh, err := connect(o.flags)
 	var none *k8s.NoConfigError
 	if errors.As(err, &none) && !none.Asked && !o.several() {
-		return o.withoutCluster(ctx, err)
+		return o.withoutCluster(ctx, err.Error())
 	}
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func (o *verifyOptions) oneTarget(c *cobra.Command) error {
 	if len(o.files) > 0 {
 		with = "--filename"
 	}
-	for _, name := range []string{"all", "authority", "service", "virtual-service", "path", "call", "samples"} {
+	for _, name := range []string{"all", "authority", "service", "virtual-service", "path", "call", "backend-from", "expect", "samples"} {
 		if c.Flags().Changed(name) && "--"+name != with {
 			return usageError{fmt.Errorf("--%s and %s don't go together: it is for one service", name, with)}
 		}

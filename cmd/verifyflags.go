@@ -51,6 +51,9 @@ func (o *verifyOptions) validate() error {
 	if err := o.user.validate(o); err != nil {
 		return err
 	}
+	if err := o.backend.validate(o); err != nil {
+		return err
+	}
 	var err error
 	if o.metadata, err = parseMetadata(o.metadataGiven); err != nil {
 		return err

@@ -52,6 +52,9 @@ func (d *digest) dials() int {
 
 // strangers are answers of addresses that no endpoint has.
 func (d *digest) strangers() []Finding {
+	if d.Rung == RungApp {
+		return d.unidentifiable()
+	}
 	if d.stranger.Total() == 0 || len(d.Expected) == 0 {
 		return nil // of a service without a ready endpoint nothing is known
 	}
@@ -78,6 +81,8 @@ func (d *digest) open() []Finding {
 	one := func(code, message, hint string) []Finding { return []Finding{found(code, d.where(), message, hint)} }
 	again := fmt.Sprintf("kubectl -n %s rollout status deployment, then run it again", namespace)
 	switch {
+	case d.NoCluster && d.Rung == RungApp:
+		return d.openNamed()
 	case len(d.Expected) < 2 && len(d.Changed) > 0:
 		return one(codeChanged, fmt.Sprintf("only %d endpoints were ready during the whole run: %s", len(d.Expected), d.changes()), again)
 	case len(d.Expected) < 2:
@@ -85,6 +90,8 @@ func (d *digest) open() []Finding {
 			fmt.Sprintf("kubectl -n %s scale deployment DEPLOYMENT --replicas=3 (the pods behind service %s)", namespace, service))
 	case d.ByDesign != "":
 		return one(codeByDesign, "calls are meant to stick: "+d.ByDesign, "kubectl get destinationrule -A -o yaml: see trafficPolicy.loadBalancer of the one named here, if that is not meant")
+	case d.Rung == RungApp:
+		return d.openNamed()
 	case len(d.uncounted()) > 0:
 		return []Finding{d.blind()}
 	case d.named == 0:
@@ -136,7 +143,12 @@ func (d *digest) draws() int {
 	return d.named
 }
 
-func (d *digest) stuckNeeded() int { return spread.StuckNeededShares(d.most, d.alpha) }
+func (d *digest) stuckNeeded() int {
+	if d.uncertain() { // there may be two pods, of which each connection gets to one
+		return spread.StuckNeeded(2, d.alpha/anew)
+	}
+	return spread.StuckNeededShares(d.most, d.alpha)
+}
 
 // spread makes the tests. What they find is no fault where some endpoints are
 // preferred by design: which ones, and how much, is not known here.
@@ -151,12 +163,15 @@ func (d *digest) spread() []Finding {
 
 // tests makes the three tests; the first that fails explains the others.
 func (d *digest) tests() []Finding {
-	if d.ByDesign != "" || d.unnamed > 0 || len(d.Expected) < 2 {
+	if d.ByDesign != "" || d.unnamed > 0 || len(d.Expected) < 2 || d.Rung == RungApp && d.stranger.Total() > 0 {
 		return nil
 	}
 	namespace, service, route := d.names()
 	if who, calls, ok := d.stuck(); ok {
 		message := fmt.Sprintf("all of %d calls landed on %s, of %d endpoints", calls, d.name(who), len(d.Expected))
+		if d.NoCluster {
+			return []Finding{d.pinned(who, calls)}
+		}
 		if d.Layer4 {
 			return []Finding{found(codeStuck, d.name(who), message+": this address is a Service's own, where layer 4 picks a pod once per connection and never again",
 				fmt.Sprintf("grpcmesh expose -n %s, and dial the gateway instead of service %s", namespace, service))}
@@ -165,6 +180,9 @@ func (d *digest) tests() []Finding {
 			fmt.Sprintf("kubectl -n %s get service %s -o yaml: does the port have appProtocol grpc; then the subsets of virtualservice %s", namespace, service, route))}
 	}
 	if silent, _ := d.missing(); len(silent) > 0 && d.draws() >= d.needed() {
+		if d.NoCluster {
+			return []Finding{d.silentNames(silent)}
+		}
 		names := make([]string, 0, len(silent))
 		for _, i := range silent {
 			names = append(names, d.name(i))
@@ -175,7 +193,7 @@ func (d *digest) tests() []Finding {
 		}
 		return []Finding{d.unseen(silent[0], message)}
 	}
-	if i, logLR, alarm := d.dominance.Alarm(); alarm {
+	if i, logLR, alarm := d.dominance.Alarm(); alarm && !d.uncertain() {
 		message := fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g%s (log likelihood ratio %.1f)", d.name(i), d.counts[i], d.named, d.shares[i], d.atMost(i), logLR)
 		if len(d.Changed) > 0 { // the shares changed with them
 			return []Finding{found(codeChanged, d.name(i), message+"; but endpoints changed meanwhile: "+d.changes(), "wait until the rollout is over, then run it again")}
@@ -252,6 +270,8 @@ func (d *digest) unproven(proof Proof) []Finding {
 	silent, unsure := d.missing()
 	more := d.more()
 	switch {
+	case len(silent) == 0 && d.NoCluster && d.draws() < d.settled():
+		return one(codeTooFew, fmt.Sprintf("the app gave %d names in %d calls, and only after %d would one more have shown", len(d.Expected), d.draws(), d.settled()), more)
 	case len(silent) > 0:
 		return one(codeTooFew, fmt.Sprintf("%d of %d endpoints answered in %d calls, and only %d calls could tell a silent one from bad luck",
 			len(d.Expected)-len(silent), len(d.Expected), d.draws(), d.needed()), more)

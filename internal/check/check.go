@@ -48,11 +48,13 @@ const (
 	RungAdmin = "admin"
 	// RungSidecars: each pod's sidecar counts, before and after the run.
 	RungSidecars = "sidecars"
+	// RungApp: the app says of each answer which backend gave it.
+	RungApp = "app"
 )
 
 // Endpoint is one pod that is expected to answer.
 type Endpoint struct {
-	Address   string  `json:"address"`             // ip:port
+	Address   string  `json:"address"`             // ip:port; where no cluster tells it, the app's name for it
 	Namespace string  `json:"namespace,omitempty"` // of the pod
 	Pod       string  `json:"pod,omitempty"`
 	Node      string  `json:"node,omitempty"`
@@ -111,6 +113,12 @@ type Evidence struct {
 	// WitnessWhy says why there is no witness; on the rung sidecars, why the
 	// calls may not have gone where real ones go.
 	WitnessWhy string `json:"witnessWhy,omitempty"`
+	// BackendFrom is where the app says who answers, in words (rung app).
+	BackendFrom string `json:"backendFrom,omitempty"`
+	// NoCluster: nothing tells the endpoints (rung app). Expected is empty then, and
+	// Expect how many there should be, with equal shares; 0: that isn't known.
+	NoCluster bool `json:"noCluster,omitempty"`
+	Expect    int  `json:"expect,omitempty"`
 	// Unreadable: users' methods were called with a message that can't be
 	// read, so that an app which says so (INTERNAL, UNKNOWN) is right.
 	Unreadable bool `json:"unreadable,omitempty"`

@@ -14,13 +14,16 @@ import (
 
 func TestMutations(t *testing.T) {
 	seen := map[string]bool{}
-	for rung, rows := range map[string][]row{RungRoute: routeRows(), RungSidecars: sidecarRows(), RungAdmin: sidecarRows()} {
+	for rung, rows := range map[string][]row{RungRoute: routeRows(), RungSidecars: sidecarRows(), RungAdmin: sidecarRows(), RungApp: appRows()} {
 		for _, r := range rows {
 			t.Run(rung+"/"+r.name, func(t *testing.T) {
 				e := route()
-				if rung != RungRoute {
+				switch rung {
+				case RungAdmin, RungSidecars:
 					e = sidecars()
 					e.Rung = rung
+				case RungApp:
+					e = app()
 				}
 				r.change(&e)
 				result := Judge(e)

@@ -23,6 +23,7 @@ const (
 	codeDominance   = "GM222"
 	codeUnknown     = "GM223"
 	codeLost        = "GM224"
+	codeNameless    = "GM225"
 	codeFew         = "GM230"
 	codeNobody      = "GM231"
 	codeTooFew      = "GM232"
@@ -47,6 +48,7 @@ const (
 	codeNoControl   = "GM257"
 	codeControl     = "GM258"
 	codeUnverified  = "GM260"
+	codeUnnumbered  = "GM261"
 )
 
 // Code describes one code: what it does to the verdict (Pass: nothing), the
@@ -83,6 +85,7 @@ func Codes() []Code {
 		{codeDominance, Fail, Error, "one pod gets far more than its share"},
 		{codeUnknown, Fail, Error, "answers of addresses that are no endpoint: unidentifiable"},
 		{codeLost, Fail, Error, "more calls were lost during a rollout than may be"},
+		{codeNameless, Fail, Error, "what the app says of itself names no pods: there is no end to its names"},
 		{codeFew, Inconclusive, Warning, "fewer than two endpoints: nothing to balance over"},
 		{codeNobody, Inconclusive, Warning, "not one answer could be identified"},
 		{codeTooFew, Inconclusive, Warning, "too few calls"},
@@ -107,6 +110,7 @@ func Codes() []Code {
 		{codeNoControl, Pass, Warning, "the control at the Service itself could not be made"},
 		{codeControl, Pass, Info, "the Service's own address spreads calls over pods too: something before it balances"},
 		{codeUnverified, Pass, Warning, "the server's certificate was not verified: whoever answered may be anyone"},
+		{codeUnnumbered, Pass, Warning, "how many pods there should be is not known, so that coverage was not judged"},
 	}
 }
 

@@ -2,8 +2,6 @@ package check
 
 import (
 	"cmp"
-	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -39,9 +37,10 @@ type digest struct {
 	most     []float64 // and those that they can have, by design
 	alpha    float64   // of each test
 	index    map[string]int
-	counts   []int // calls by expected endpoint
-	calls    int   // identification calls made
-	named    int   // of them: answered by an expected endpoint
+	said     map[string]int // the same by what an app may call them
+	counts   []int          // calls by expected endpoint
+	calls    int            // identification calls made
+	named    int            // of them: answered by an expected endpoint
 	explain  map[string]int
 	stranger *spread.Distribution
 	unnamed  int // answers that say not where from
@@ -65,13 +64,20 @@ type digest struct {
 }
 
 func fold(e Evidence) *digest {
+	strangers := maxStrangers
+	if e.Rung == RungApp {
+		if e.NoCluster {
+			e.Expected = e.appointed()
+		}
+		strangers = max(strangers, mostNames(len(e.Expected))+1)
+	}
 	d := &digest{
 		Evidence: e,
 		alpha:    e.Alpha / tests,
 		index:    map[string]int{},
 		counts:   make([]int, len(e.Expected)),
 		explain:  map[string]int{},
-		stranger: spread.NewDistribution(maxStrangers),
+		stranger: spread.NewDistribution(strangers),
 		failed:   map[string][]probe.Sample{},
 		lines:    map[line]map[int]int{},
 		conns:    map[int]map[int]int{},
@@ -84,6 +90,9 @@ func fold(e Evidence) *digest {
 		d.least = append(d.least, cmp.Or(endpoint.Least, endpoint.Share))
 		d.most = append(d.most, cmp.Or(endpoint.Most, endpoint.Share))
 	}
+	if e.Rung == RungApp {
+		d.said = byName(e.Expected)
+	}
 	// A share below the bound only lowers the ratio: the test stays valid.
 	d.dominance = spread.NewDominance(d.most, heavy, d.load())
 	d.calls = len(e.Samples)
@@ -93,9 +102,12 @@ func fold(e Evidence) *digest {
 		} else {
 			d.quiet++
 		}
-		if d.counting() {
+		switch {
+		case d.counting():
 			d.answered(s)
-		} else {
+		case d.Rung == RungApp:
+			d.hear(s)
+		default:
 			d.identify(s)
 		}
 	}
@@ -106,7 +118,7 @@ func fold(e Evidence) *digest {
 }
 
 // counting says whether pods are told apart by counters, read before and after.
-func (d *digest) counting() bool { return d.Rung != RungRoute }
+func (d *digest) counting() bool { return d.Rung == RungAdmin || d.Rung == RungSidecars }
 
 // identify takes one stamped call. Whose answer it is the stamp says: without a
 // flag, and with a pod's address, it is that pod's. Whether the service time is
@@ -175,36 +187,6 @@ func (d *digest) answered(s probe.Sample) {
 	d.streak++
 }
 
-// count takes the counters of the sidecars rung.
-func (d *digest) count() {
-	sum := 0
-	for _, address := range slices.Sorted(maps.Keys(d.Counts)) {
-		n := max(d.Counts[address], 0)
-		sum += n
-		if i, ok := d.index[address]; ok {
-			d.counts[i] += n
-			d.named += n
-		} else if n > 0 {
-			d.strange(address, n)
-		}
-	}
-	// Own calls that got through but reached no counter are answers of nobody,
-	// unless there were pods that could not be counted to the end.
-	d.unnamed = max(d.Own-d.failures-sum, 0)
-	if len(d.uncounted()) == 0 && slices.ContainsFunc(d.Changed, d.hasUncounted) {
-		d.lost, d.unnamed = d.unnamed, 0
-	}
-	d.calls = max(d.Own, d.calls)
-	// The heaviest may owe the calls of others for its lead: taken off, so
-	// that the alarm stands even if all of them were its.
-	fair := slices.Clone(d.counts)
-	if len(fair) > 0 {
-		top := slices.Index(fair, slices.Max(fair))
-		fair[top] = max(fair[top]-d.Foreign, 0)
-	}
-	d.dominance.Add(fair)
-}
-
 func (d *digest) fail(code string, s probe.Sample) {
 	d.failed[code] = append(d.failed[code], s)
 	d.failures++
@@ -232,32 +214,12 @@ func (d *digest) strange(address string, n int) {
 // or ends like it.
 func mentions(words, address string) bool { return slices.Contains(split(words), address) }
 
-// hasUncounted tells whether words hold the address of a pod that has no count.
-func (d *digest) hasUncounted(words string) bool {
-	return slices.ContainsFunc(split(words), func(word string) bool {
-		_, err := netip.ParseAddrPort(word)
-		_, counted := d.Counts[word]
-		return err == nil && !counted
-	})
-}
-
 func split(words string) []string {
 	parts := strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune(" ,;()'\"", r) })
 	for i := range parts {
 		parts[i] = strings.TrimRight(parts[i], ".:")
 	}
 	return parts
-}
-
-// uncounted are the endpoints that were there all the time and have no count.
-func (d *digest) uncounted() []int {
-	var none []int
-	for i, e := range d.Expected {
-		if _, ok := d.Counts[e.Address]; d.counting() && !ok {
-			none = append(none, i)
-		}
-	}
-	return none
 }
 
 // seen tells whether endpoint i surely answered a call of this run.
@@ -285,7 +247,12 @@ func (d *digest) missing() (silent, unsure []int) {
 }
 
 // needed is after how many calls a silent endpoint is not just a busy one.
-func (d *digest) needed() int { return spread.Needed(d.least, d.alpha) }
+func (d *digest) needed() int {
+	if d.uncertain() {
+		return d.settled()
+	}
+	return spread.Needed(d.least, d.alpha)
+}
 
 func add[K comparable](m map[K]map[int]int, key K, i int) {
 	if m[key] == nil {

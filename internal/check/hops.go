@@ -118,7 +118,7 @@ func (d *digest) nowhere() []Finding {
 // witness blames what is wrong on the users' own way, which the probe route,
 // a copy, can't show.
 func (d *digest) witness() []Finding {
-	if d.counting() {
+	if d.counting() || d.Rung == RungApp {
 		// There the identification calls are the witness, if they went where
 		// real calls go.
 		if d.WitnessWhy == "" || d.Layer4 {

@@ -76,22 +76,28 @@ func (d *digest) judge(proof Proof) []Finding {
 // once in a hundredth of them, and else says no, so that a run of n calls
 // costs about n*n/200 looks at a call, not n*n/2.
 func Enough(e Evidence) bool {
-	if n := len(e.Samples); e.Rung == RungRoute && n > 100 && n%(n/100) != 0 && (e.Limit <= 0 || n < e.Limit) {
+	if n := len(e.Samples); (e.Rung == RungRoute || e.Rung == RungApp) && n > 100 && n%(n/100) != 0 && (e.Limit <= 0 || n < e.Limit) {
 		return false
 	}
 	d := fold(e)
 	const surely, hopeless = 20, 5
 	switch {
-	case e.Limit > 0 && d.calls >= e.Limit, len(e.Expected) == 1, len(d.invalid()) > 0:
+	case e.Limit > 0 && d.calls >= e.Limit, len(e.Expected) == 1, len(d.invalid()) > 0, d.nameless():
 		return true
-	case len(e.Expected) == 0: // nothing to balance over, but the calls tell why
+	case len(e.Expected) == 0 && !e.NoCluster: // nothing to balance over, but the calls tell why
 		return d.calls >= hopeless
 	case d.persistent():
 		return d.calls >= surely || d.failures >= d.calls && d.calls >= hopeless
 	case d.failures > 0 && d.streak < calm:
 		return false
+	case d.Rung == RungApp && d.unnamed == 0 && d.stranger.Total() > 0: // they may go on without end
+		return d.calls > mostNames(len(d.Expected)) && d.calls >= d.needed()
 	case d.unnamed+d.stranger.Total() > 0 && d.calls >= calm:
 		return true
+	case d.uncertain():
+		return d.named >= max(d.settled(), d.stuckNeeded())
+	case d.NoCluster && d.named < d.settled():
+		return has(d.spread(), Fail)
 	case has(d.spread(), Fail), d.named >= d.needed():
 		return true
 	case e.ByDesign != "":
@@ -111,8 +117,11 @@ func (d *digest) summary() Result {
 	share := func(n int) float64 { return float64(n) / math.Max(float64(all), 1) }
 	uncounted := d.uncounted()
 	for i, endpoint := range d.Expected {
-		if slices.Contains(uncounted, i) {
+		if slices.Contains(uncounted, i) || d.nameless() {
 			continue // a 0 would read as a pod that got no calls
+		}
+		if d.uncertain() {
+			endpoint.Share, endpoint.Least, endpoint.Most = 0, 0, 0
 		}
 		result.PerEndpoint = append(result.PerEndpoint, Count{Endpoint: endpoint, Calls: d.counts[i], Share: share(d.counts[i])})
 		if d.seen(i) {
@@ -123,12 +132,17 @@ func (d *digest) summary() Result {
 		n := d.explain[address]
 		result.PerEndpoint = append(result.PerEndpoint, Count{Endpoint: Endpoint{Address: address}, Calls: n, Share: share(n)})
 	}
-	if len(uncounted) < len(d.Expected) {
+	if d.nameless() {
+		result.Unidentified = d.named + d.stranger.Total() + d.unnamed
+	}
+	if len(uncounted) < len(d.Expected) && !d.uncertain() {
 		result.Coverage.Of = len(d.Expected)
 	}
 	result.Coverage.Calls = d.calls
 	result.Coverage.Needed = d.needed()
-	result.Coverage.Skew = d.skew()
+	if !d.uncertain() {
+		result.Coverage.Skew = d.skew()
+	}
 	result.Coverage.Alpha = d.Alpha
 	return result
 }
@@ -149,7 +163,7 @@ func (d *digest) invalid() []Finding {
 		sum += endpoint.Share
 	}
 	switch {
-	case d.Rung != RungRoute && d.Rung != RungAdmin && d.Rung != RungSidecars:
+	case !slices.Contains([]string{RungRoute, RungAdmin, RungSidecars, RungApp}, d.Rung):
 		return say("no way of identification is called %q", d.Rung)
 	case !(d.Alpha > 0 && d.Alpha < 1):
 		return say("alpha is %v, not between 0 and 1", d.Alpha)

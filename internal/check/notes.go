@@ -46,7 +46,8 @@ func (d *digest) notes(findings []Finding) []Finding {
 		note(codeControl, fmt.Sprintf("%d calls on one connection to Service %s itself were answered by %d pods", c.Calls, c.Service, len(c.Landed)),
 			"where verify runs with a sidecar of its own that one balances, and the gateway is not what makes the difference")
 	}
-	if i, ok := d.uneven(); ok && !coded(codeDominance) && !coded(codeStuck) && !coded(codeUnseen) {
+	notes = append(notes, d.unnumbered()...)
+	if i, ok := d.uneven(); ok && !d.uncertain() && !coded(codeDominance) && !coded(codeStuck) && !coded(codeUnseen) {
 		note(codeUneven, fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g", d.name(i), d.counts[i], d.named, d.shares[i]),
 			"several gateway workers or replicas each take their own turns: make more calls to see whether it lasts")
 	}
@@ -62,12 +63,13 @@ func (d *digest) notes(findings []Finding) []Finding {
 // sends it, to do nothing, is none.
 func (d *digest) appErrors() (n int, text string) {
 	samples := d.Witness
-	if d.counting() {
+	if d.counting() || d.Rung == RungApp {
 		samples = d.Samples
 	}
 	for _, s := range samples {
+		apps := d.witnessCode(s) == "" || s.Said != "" && NotTheApps(s) == ""
 		if d.Real {
-			if s.Code != codes.OK && d.witnessCode(s) == "" && !s.Stamped {
+			if s.Code != codes.OK && apps && !s.Stamped {
 				n++
 				text = cmp.Or(text, describe(s))
 			}
@@ -78,7 +80,7 @@ func (d *digest) appErrors() (n int, text string) {
 		}
 		switch s.Code {
 		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
-			if d.witnessCode(s) == "" && !s.Stamped && !unreadable(s) {
+			if apps && !s.Stamped && !unreadable(s) {
 				n++
 				text = cmp.Or(text, describe(s))
 			}
@@ -108,7 +110,7 @@ func (d *digest) name(i int) string {
 	if e := d.Expected[i]; e.Pod != "" {
 		return e.Name(d.Expected) + " (" + e.Address + ")"
 	}
-	return d.Expected[i].Address
+	return d.quoted(d.Expected[i].Address)
 }
 
 // where is what the finding is about.

@@ -19,19 +19,41 @@ func file(name string, imports ...string) *descriptorpb.FileDescriptorProto {
 		}
 		return f
 	}
-	method := func(name string, streams bool) *descriptorpb.MethodDescriptorProto {
-		return &descriptorpb.MethodDescriptorProto{Name: &name, InputType: proto.String(".a.In"), OutputType: proto.String(".a.In"), ServerStreaming: &streams}
+	method := func(name string, client, server bool) *descriptorpb.MethodDescriptorProto {
+		return &descriptorpb.MethodDescriptorProto{Name: &name, InputType: proto.String(".a.In"), OutputType: proto.String(".a.In"), ClientStreaming: &client, ServerStreaming: &server}
 	}
 	return &descriptorpb.FileDescriptorProto{Name: &name, Package: proto.String("a"), Syntax: proto.String("proto3"), Dependency: imports,
 		MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("In"), Field: []*descriptorpb.FieldDescriptorProto{
 			field("name", 1, descriptorpb.FieldDescriptorProto_TYPE_STRING, ""),
 			field("in", 2, descriptorpb.FieldDescriptorProto_TYPE_MESSAGE, ".a.In"),
 		}}},
-		Service: []*descriptorpb.ServiceDescriptorProto{{Name: proto.String("S"), Method: []*descriptorpb.MethodDescriptorProto{method("Get", false), method("Watch", true)}}}}
+		Service: []*descriptorpb.ServiceDescriptorProto{{Name: proto.String("S"), Method: []*descriptorpb.MethodDescriptorProto{method("Get", false, false), method("Watch", false, true), method("Send", true, false)}}}}
 }
 
 func set(files ...*descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorSet {
 	return &descriptorpb.FileDescriptorSet{File: files}
+}
+
+func encode(files *descriptorpb.FileDescriptorSet, method, json string) ([][]byte, error) {
+	m, err := Find(files, "a.S", method)
+	if err != nil {
+		return nil, err
+	}
+	return m.Encode([]byte(json))
+}
+
+// A stream of the client's is sent a message for each document, as grpcurl does.
+func TestEncodeStream(t *testing.T) {
+	got, err := encode(set(file("a.proto")), "Send", `{"name":"a"} {}
+{"name":"b"}`)
+	want := []string{"\n\x01a", "", "\n\x01b"}
+	if err != nil || len(got) != 3 || string(got[0]) != want[0] || string(got[1]) != want[1] || string(got[2]) != want[2] {
+		t.Errorf("%q, %v", got, err)
+	}
+	m, _ := Find(set(file("a.proto")), "a.S", "Send")
+	if client, server := m.Streams(); !client || server {
+		t.Error(client, server)
+	}
 }
 
 func TestEncode(t *testing.T) {
@@ -41,15 +63,16 @@ func TestEncode(t *testing.T) {
 		`{"name": "me"}`:       string(me),
 		`{"in":{"name":"me"}}`: string(protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), me)),
 	} {
-		if got, err := Encode(set(file("a.proto")), "a.S", "Get", []byte(json)); err != nil || string(got) != want {
+		if got, err := encode(set(file("a.proto")), "Get", json); err != nil || len(got) != 1 || string(got[0]) != want {
 			t.Errorf("%s: %q, %v", json, got, err)
 		}
 	}
 	for _, tc := range []struct{ method, json, want string }{
 		{"Get", `{"nam": 1}`, "it is no a.In"}, {"Get", `{"name": 1}`, "it is no a.In"}, {"Get", `nonsense`, "it is no a.In"},
-		{"Get", strings.Repeat(`{"in":`, 20_000), "it is no a.In"}, {"Put", "", "has no method Put"}, {"Watch", "", "is a stream"},
+		{"Get", strings.Repeat(`{"in":`, 20_000), "it is no a.In"}, {"Put", "", "has no method Put"}, {"Get", "{} {}", "takes one message"}, {"Watch", "{} {}", "takes one message"},
+		{"Send", strings.Repeat("{}", 1001), "more than 1000 messages"},
 	} {
-		_, err := Encode(set(file("a.proto")), "a.S", tc.method, []byte(tc.json))
+		_, err := encode(set(file("a.proto")), tc.method, tc.json)
 		if err == nil || !strings.Contains(err.Error(), tc.want) || errors.As(err, new(*DescriptorError)) {
 			t.Errorf("%s %.20s: %v, want %q", tc.method, tc.json, err, tc.want)
 		}
@@ -75,11 +98,11 @@ func TestHostileDescriptors(t *testing.T) {
 		"twice":   set(file("a.proto"), file("b.proto")), "empty": set(&descriptorpb.FileDescriptorProto{}),
 		"a type that is missing": set(typed), "a type that is none": set(noMessage), "deep": set(deep),
 	} {
-		if _, err := Encode(files, "a.S", "Get", nil); !errors.As(err, new(*DescriptorError)) {
+		if _, err := Find(files, "a.S", "Get"); !errors.As(err, new(*DescriptorError)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Encode(set(file("a.proto")), "a.In", "Get", nil); !errors.As(err, new(*DescriptorError)) {
+	if _, err := Find(set(file("a.proto")), "a.In", "Get"); !errors.As(err, new(*DescriptorError)) {
 		t.Error("a message for a service:", err)
 	}
 }
@@ -91,7 +114,9 @@ func FuzzEncode(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, data, json []byte) {
 		files := &descriptorpb.FileDescriptorSet{}
 		if proto.Unmarshal(data, files) == nil {
-			_, _ = Encode(files, "a.S", "Get", json)
+			if m, err := Find(files, "a.S", "Get"); err == nil {
+				_, _ = m.Encode(json)
+			}
 		}
 	})
 }

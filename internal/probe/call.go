@@ -30,6 +30,8 @@ type Call struct {
 	// Metadata are further request headers, by lower-case names, as they
 	// stand on the wire: those whose names end in -bin in base64.
 	Metadata map[string]string
+	// From, if not nil, is where the app says which backend it is.
+	From *Source
 }
 
 // Call makes one call on this connection, and never on another. It ends with
@@ -44,9 +46,13 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 		s.Err = "no call was made: " + why
 		return s
 	}
-	seen := &answer{}
+	seen, into := &answer{}, &kept{}
+	var reply any = into
+	if call.From == nil || call.From.Reply == nil {
+		reply = nil // nothing reads it, and so nothing keeps it
+	}
 	err := c.client.Invoke(requestContext(ctx, seen, call.Nonce, call.Metadata), call.Path,
-		mem.BufferSlice{mem.SliceBuffer(call.Payload)}, &mem.BufferSlice{}, append(c.options(), grpc.ForceCodecV2(raw{}))...)
+		mem.BufferSlice{mem.SliceBuffer(call.Payload)}, reply, append(c.options(), grpc.ForceCodecV2(raw{}))...)
 	s.Latency = time.Since(s.Start)
 	s.GoAway = c.wire.sawGoAway()
 
@@ -54,6 +60,9 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 	s.Code, s.Message = st.Code(), clip(st.Message())
 	headers, began, finished := seen.get()
 	s.read(headers, call.Proof)
+	if call.From != nil {
+		s.Said = call.From.name(seen, into.reply)
+	}
 	switch {
 	case finished:
 	case began:
@@ -122,15 +131,20 @@ func first(md metadata.MD, name string) string {
 // answer collects the headers and trailers of one call. Grpc-go's own call
 // options don't tell an answer of a server from a status of the client's.
 type answer struct {
-	mu       sync.Mutex
-	headers  []metadata.MD
-	finished bool
+	mu              sync.Mutex
+	header, trailer metadata.MD // nil: none came
+	finished        bool
 }
 
 func (a *answer) get() (headers []metadata.MD, began, finished bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.headers, len(a.headers) > 0, a.finished
+	for _, md := range []metadata.MD{a.header, a.trailer} {
+		if md != nil {
+			headers = append(headers, md)
+		}
+	}
+	return headers, len(headers) > 0, a.finished
 }
 
 type answerKey struct{}
@@ -151,11 +165,18 @@ func (watch) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	defer a.mu.Unlock()
 	switch e := event.(type) {
 	case *stats.InHeader:
-		a.headers = append(a.headers, e.Header)
+		a.header = some(e.Header)
 	case *stats.InTrailer:
-		a.headers = append(a.headers, e.Trailer)
-		a.finished = true
+		a.trailer, a.finished = some(e.Trailer), true
 	}
+}
+
+// some is a list that came, even if there is nothing in it.
+func some(md metadata.MD) metadata.MD {
+	if md == nil {
+		return metadata.MD{}
+	}
+	return md
 }
 
 // TagConn leaves the context as it is.
@@ -176,8 +197,13 @@ func (raw) Marshal(v any) (mem.BufferSlice, error) {
 	return nil, errors.New("raw codec: not bytes")
 }
 
-// Unmarshal drops the reply: nothing here reads it, and so nothing keeps it.
-func (raw) Unmarshal(mem.BufferSlice, any) error { return nil }
+// Unmarshal drops the reply, unless it is to be kept.
+func (raw) Unmarshal(data mem.BufferSlice, v any) error {
+	if k, ok := v.(*kept); ok {
+		k.keep(data)
+	}
+	return nil
+}
 
 // Name is empty on purpose.
 func (raw) Name() string { return "" }

@@ -99,6 +99,9 @@ type Sample struct {
 	// probe route's proof stood beside it.
 	Stamp   Stamp `json:"stamp,omitzero"`
 	Stamped bool  `json:"stamped,omitempty"`
+	// Said is what the app calls itself, as Call.From finds it: untrusted, in
+	// UTF-8, at most 320 bytes; "" if it says nothing.
+	Said string `json:"said,omitempty"`
 	// Upstream: x-envoy-upstream-service-time was there, so some upstream
 	// answered and not the gateway's Envoy itself.
 	Upstream bool `json:"upstream,omitempty"`

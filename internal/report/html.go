@@ -164,14 +164,17 @@ func sectionOf(v *Verify) []any {
 func bars(counts []check.Count) *html.Node {
 	var rows []*html.Node
 	for _, c := range counts {
-		share, expected := fmt.Sprintf("%.1f %%", c.Share*100), fmt.Sprintf("%.1f %%", c.Endpoint.Share*100)
+		share, expected := fmt.Sprintf("%.1f %%", c.Share*100), expected(c.Endpoint, " ")
 		tick := fmt.Sprint(c.Endpoint.Share * 100)
 		r := row("td", cmp.Or(c.Endpoint.Pod, c.Endpoint.Address), strconv.Itoa(c.Calls), share, expected)
 		r.FirstChild.Attr = []html.Attribute{{Key: "title", Val: Clean(c.Endpoint.Address)}}
-		r.AppendChild(el("td", "class=bar", el("svg", "viewBox=0 0 100 10|preserveAspectRatio=none|role=img|aria-label="+share+" of the calls, "+expected+" expected",
+		bar := el("svg", "viewBox=0 0 100 10|preserveAspectRatio=none|role=img|aria-label="+share+" of the calls, "+expected+" expected",
 			el("rect", "class=track|width=100|height=10"),
-			el("rect", "class=got|height=10|width="+fmt.Sprint(c.Share*100)),
-			el("line", "class=tick|y1=0|y2=10|x1="+tick+"|x2="+tick))))
+			el("rect", "class=got|height=10|width="+fmt.Sprint(c.Share*100)))
+		if c.Endpoint.Share > 0 {
+			bar.AppendChild(el("line", "class=tick|y1=0|y2=10|x1="+tick+"|x2="+tick))
+		}
+		r.AppendChild(el("td", "class=bar", bar))
 		rows = append(rows, r)
 	}
 	return table(row("th", "pod", "calls", "share", "expected", "share, and a mark where it is expected"), rows, 1, 2, 3)

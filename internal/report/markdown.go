@@ -56,7 +56,7 @@ func markdownOne(b *strings.Builder, v *Verify) {
 	if len(v.PerEndpoint) > 0 {
 		b.WriteString("| pod | calls | share | expected |\n|---|--:|--:|--:|\n")
 		for _, c := range v.PerEndpoint {
-			fmt.Fprintf(b, "| %s | %d | %.1f %% | %.1f %% |\n", md(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), c.Calls, c.Share*100, c.Endpoint.Share*100)
+			fmt.Fprintf(b, "| %s | %d | %.1f %% | %s |\n", md(cmp.Or(c.Endpoint.Pod, c.Endpoint.Address)), c.Calls, c.Share*100, expected(c.Endpoint, " "))
 		}
 		b.WriteString("\n")
 	}

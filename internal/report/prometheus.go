@@ -43,6 +43,7 @@ func newMetrics() *metrics {
 		{"pod_expected_share", "Share that the pod should get, 0 to 1."},
 		{"finding", "1 for each code that was found."},
 		{"calls", "Calls made for telling pods apart."},
+		{"told_apart", "1 for the way in which pods were told apart: route, admin, sidecars or app."},
 		{"endpoints_seen", "Ready endpoints that answered."},
 		{"endpoints_expected", "Ready endpoints."},
 		{"unidentified_calls", "Answers that no endpoint could be found for."},
@@ -79,7 +80,9 @@ func (m *metrics) take(v *Verify) {
 		pod := []*dto.LabelPair{label("endpoint", c.Endpoint.Address), label("pod", c.Endpoint.Pod)}
 		add("pod_calls", float64(c.Calls), pod...)
 		add("pod_share", c.Share, pod...)
-		add("pod_expected_share", c.Endpoint.Share, pod...)
+		if c.Endpoint.Share > 0 { // else it is not known
+			add("pod_expected_share", c.Endpoint.Share, pod...)
+		}
 	}
 	seen := map[string]bool{}
 	for _, f := range v.Findings {
@@ -89,6 +92,9 @@ func (m *metrics) take(v *Verify) {
 		seen[f.Code] = true
 	}
 	add("calls", float64(v.Calls))
+	if v.Identified != "" {
+		add("told_apart", 1, label("by", v.Identified))
+	}
 	add("endpoints_seen", float64(v.Coverage.Seen))
 	add("endpoints_expected", float64(v.Coverage.Of))
 	add("unidentified_calls", float64(v.Unidentified))

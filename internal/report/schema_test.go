@@ -109,7 +109,7 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	docs := []Document{several(check.Pass, check.Fail, check.Inconclusive)}
+	docs := []Document{several(check.Pass, check.Fail, check.Inconclusive), named()}
 	for _, v := range documents() {
 		v.Control = &check.Control{Service: "a/b", Landed: v.PerEndpoint}
 		docs = append(docs, v)

@@ -19,7 +19,9 @@ type Verify struct {
 	Address    string `json:"address"`
 	Authority  string `json:"authority"`
 	Target     string `json:"target"`               // what is under test, in words
-	Identified string `json:"identified,omitempty"` // the rung: route, admin or sidecars
+	Identified string `json:"identified,omitempty"` // the rung: route, admin, sidecars or app
+	// BackendFrom is where the app said who answered, in words (rung app).
+	BackendFrom string `json:"backendFrom,omitempty"`
 	check.Result
 	TLS     *check.TLS `json:"tls,omitempty"` // missing: plaintext
 	Witness *Witness   `json:"witness,omitempty"`
@@ -41,7 +43,7 @@ func (v *Verify) Reports() []*Verify { return []*Verify{v} }
 
 // Reached fills in what the evidence says beside the judgement.
 func (v *Verify) Reached(e check.Evidence) {
-	v.TLS = e.TLS
+	v.TLS, v.BackendFrom = e.TLS, e.BackendFrom
 	v.Calls = len(e.Samples)
 	conns := map[int]bool{}
 	for _, s := range e.Samples {
@@ -101,9 +103,14 @@ func (v *Verify) evidence() []string {
 	var lines []string
 	line := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	r := v.Result
+	if words := v.toldApart(); words != "" {
+		line("told apart: %s", words)
+	}
 	if r.Proof.Calls > 0 && v.Identified == check.RungRoute {
 		line("one connection: %s on connection %s of gateway %s, answered by %s",
 			count(r.Proof.Calls, "call"), r.Proof.Connection, r.Proof.Gateway, count(len(r.Proof.Pods), "pod"))
+	} else if r.Proof.Calls > 0 && v.Identified == check.RungApp {
+		line("one connection: %s, answered by %s", count(r.Proof.Calls, "call"), count(len(r.Proof.Pods), "pod"))
 	} else if v.Identified != check.RungRoute && v.Dials == 1 && len(r.Proof.Pods) > 0 {
 		line("one connection: %s, answered by %s", count(v.Calls, "call"), count(len(r.Proof.Pods), "pod"))
 	}
@@ -112,6 +119,8 @@ func (v *Verify) evidence() []string {
 			r.Coverage.Seen, count(r.Coverage.Of, "ready pod"), count(r.Coverage.Calls, "call"), r.Coverage.Needed, r.Coverage.Alpha*100)
 	}
 	switch {
+	case v.Verdict == check.Pass && r.Coverage.Of == 0:
+		line("coverage: not tested, for how many pods there should be is not known; in %s %s answered, and one more would have shown after %d", count(r.Coverage.Calls, "call"), count(r.Coverage.Seen, "pod"), r.Coverage.Needed)
 	case v.Verdict != check.Pass: // only a PASS could be read as more than was tested
 	case r.Coverage.Skew > 0:
 		line("evenness: a pod with %.2g times the odds of its share, or more, would have shown; a smaller lead was not tested", r.Coverage.Skew)
@@ -132,6 +141,21 @@ func (v *Verify) evidence() []string {
 		line("unidentified: %s", count(r.Unidentified, "answer"))
 	}
 	return append(lines, v.Load.lines()...)
+}
+
+// toldApart is how pods were, and what can't be seen that way.
+func (v *Verify) toldApart() string {
+	switch v.Identified {
+	case check.RungRoute:
+		return "by the gateway's stamps on a probe route, a copy of the users' route; calls on that one stand beside it"
+	case check.RungAdmin:
+		return "by the request counters of the gateway's replicas, in sum: which call went where is not seen, nor whose calls they count"
+	case check.RungSidecars:
+		return "by the request counters of the pods' sidecars, in sum: which call went where is not seen, nor whose calls they count"
+	case check.RungApp:
+		return "by what the app says of itself, in " + v.BackendFrom + ", which nothing checks; which replica of a gateway a call took is not seen"
+	}
+	return ""
 }
 
 func (v *Verify) sentence() string {
@@ -162,11 +186,20 @@ func (v *Verify) table(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "%-*s  %7s  %6s  %8s\n", width, "POD", "CALLS", "SHARE", "EXPECTED")
 	for _, c := range v.PerEndpoint {
-		line := fmt.Sprintf("%-*s  %7d  %5.1f%%  %7.1f%%  %s", width, name(c.Endpoint), c.Calls, c.Share*100, c.Endpoint.Share*100,
+		line := fmt.Sprintf("%-*s  %7d  %5.1f%%  %8s  %s", width, name(c.Endpoint), c.Calls, c.Share*100, expected(c.Endpoint, ""),
 			strings.Repeat("=", int(c.Share*bar+0.5)))
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	b.WriteString("\n")
+}
+
+// expected is the share of the calls that an endpoint should get, if that is known,
+// with a gap before the percent sign.
+func expected(e check.Endpoint, gap string) string {
+	if e.Share == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f%s%%", e.Share*100, gap)
 }
 
 func count(n int, what string) string {
