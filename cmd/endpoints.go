@@ -50,11 +50,30 @@ func (t *target) findPods(ctx context.Context) error {
 		if t.misread.Service == "" && !policy.HTTP2 {
 			t.misread = misread(svc, port)
 		}
+		if t.disagree == "" && policy.TLS != "" {
+			if t.disagree, err = t.disagrees(ctx, policy, svc, port); err != nil {
+				return err
+			}
+		}
 		if t.sticky == "" && policy.Sticky != "" {
 			t.sticky = policy.Sticky + by(policy)
 		}
 	}
 	return nil
+}
+
+// disagrees says why the gateway and the Service's pods can't speak to each
+// other, or "".
+func (t *target) disagrees(ctx context.Context, policy istio.Policy, svc *corev1.Service, port corev1.ServicePort) (string, error) {
+	endpoints, _, err := t.cluster.Endpoints(ctx, svc, port)
+	if err != nil || len(endpoints) == 0 {
+		return "", err
+	}
+	pods, err := t.cluster.Core.CoreV1().Pods(svc.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + endpoints[0].Pod})
+	if err != nil {
+		return "", fmt.Errorf("reading pod %s/%s: %w", svc.Namespace, endpoints[0].Pod, err)
+	}
+	return t.mesh.Disagrees(ctx, policy, pods.Items, portOf(endpoints[0].Address))
 }
 
 // misread is the port, if Istio does not take it for HTTP/2.

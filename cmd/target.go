@@ -32,6 +32,7 @@ type target struct {
 	destinations []istio.Destination
 	policies     []istio.Policy // one a destination
 	misread      check.Port     // of a destination, where Istio does not take it for HTTP/2
+	disagree     string         // why the gateway and the pods can't speak to each other
 	missing      []string       // what the route leads to beside them, and isn't there
 	namespace    string         // of the pods
 	service      string         // of the first destination

@@ -141,6 +141,9 @@ type Evidence struct {
 	// Missing are Services, or ports of them, that the route leads to and that
 	// are not there.
 	Missing []string `json:"missing,omitempty"`
+	// Disagree, if not empty, is why gateway and pods can't speak to each other:
+	// the one uses TLS, and the others don't take it, or the other way round.
+	Disagree string `json:"disagree,omitempty"`
 	// Control is what the same calls did at the Service itself; nil: not made.
 	Control *Control `json:"control,omitempty"`
 	// Load are the calls of a load that was made once the check was done; nil:

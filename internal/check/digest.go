@@ -134,7 +134,7 @@ func (d *digest) identify(s probe.Sample) {
 		return
 	case s.Stamped && s.Stamp.Flags != "" && s.Stamp.Flags != "-":
 		// Envoy stamps its own answers too: only "-" is the pod's.
-		d.fail(flagCode(s), s)
+		d.fail(d.flagCode(s), s)
 		return
 	}
 	// A refusal tells the pod all the same: users' calls show whether it is

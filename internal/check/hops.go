@@ -14,7 +14,7 @@ import (
 
 // flagCode maps Envoy's response flags, of which there may be several, to the
 // hop. https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage
-func flagCode(s probe.Sample) string {
+func (d *digest) flagCode(s probe.Sample) string {
 	if strings.Contains(s.Message, "TLS_error") {
 		return codeMTLS // a UF, but the pod is there: only the handshake fails
 	}
@@ -23,9 +23,9 @@ func flagCode(s probe.Sample) string {
 		case "UH":
 			return codeNoHealthy
 		case "UF":
-			return codeConnect
+			return d.orMTLS(codeConnect)
 		case "UC", "UR":
-			return codeTerminated
+			return d.orMTLS(codeTerminated)
 		case "NR", "NC":
 			return codeNoCluster
 		case "UO":
@@ -39,6 +39,15 @@ func flagCode(s probe.Sample) string {
 		}
 	}
 	return codeOtherFlag
+}
+
+// orMTLS is why a connection of the gateway's to a pod can't be made, or is
+// broken off: where one side speaks TLS and the other doesn't, neither says so.
+func (d *digest) orMTLS(code string) string {
+	if d.Disagree != "" && (code == codeConnect || code == codeTerminated) {
+		return codeMTLS
+	}
+	return code
 }
 
 // witnessCode says what is wrong with a call that went the users' way, "" if
@@ -65,7 +74,7 @@ func (d *digest) witnessCode(s probe.Sample) string {
 	case s.Code == codes.Unavailable && s.Message == "":
 		return codeNoCluster // Envoy has words for every other UNAVAILABLE of its own
 	}
-	return wording(s.Message)
+	return d.orMTLS(wording(s.Message))
 }
 
 // premature tells an app's UNIMPLEMENTED that overtook the end of the request:

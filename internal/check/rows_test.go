@@ -204,6 +204,14 @@ func routeRows() []row {
 		{"UT", calls(repeat(9, flagged("UT", "timeout"))), Fail, []string{"GM210"}},
 		{"a flag of tomorrow", calls(repeat(9, flagged("XYZ", ""))), Fail, []string{"GM211"}},
 		{"TLS", calls(repeat(9, flagged("UF", "transport failure reason: TLS_error:|268435703"))), Fail, []string{"GM213"}},
+		{"UC, and the mTLS modes disagree", both(calls(repeat(9, flagged("UC", "reset reason: connection termination"))), disagree), Fail, []string{"GM213"}},
+		{"UF, and the mTLS modes disagree", both(calls(repeat(9, flagged("UF", "remote connection failure"))), disagree), Fail, []string{"GM213"}},
+		{"UH, and the mTLS modes disagree", both(calls(repeat(9, flagged("UH", ""))), disagree), Fail, []string{"GM204"}},
+		{"a pod breaks off, and the mTLS modes disagree", both(each(func(_ int, s *probe.Sample) {
+			s.Code, s.Message = codes.Unavailable, "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+		}), disagree), Fail, []string{"GM206"}},
+		{"all is well, though the mTLS modes disagree", disagree, Pass, nil},
+		{"the witness is cut off, and the mTLS modes disagree", both(witness(local(codes.Unavailable, "reset reason: connection termination")), disagree), Fail, []string{"GM213"}},
 		{"external authorization", calls(repeat(9, flagged("UAEX", ""))), Fail, []string{"GM214"}},
 		{"flags with a backend", each(func(_ int, s *probe.Sample) { s.Stamp.Flags = "UC" }), Fail, []string{"GM206"}},
 		{"no answer", calls(repeat(9, dead)), Fail, []string{"GM201"}},
@@ -302,6 +310,11 @@ func sidecarRows() []row {
 		{"layer 4", both(count(0, 60, 0), each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Fail, []string{"GM220"}},
 		{"layer 4 that spreads", both(each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Pass, nil},
 	}
+}
+
+// disagree says that one side speaks TLS and the other does not take it.
+func disagree(e *Evidence) {
+	e.Disagree = "DestinationRule demo/app has tls mode DISABLE, and PeerAuthentication demo/app has mode STRICT"
 }
 
 // misread is a port of no protocol that Istio knows.

@@ -130,7 +130,11 @@ func (d *digest) advice(code string) (what, hint string) {
 	case codeRBAC:
 		return "the sidecar refuses by an authorization policy, or for want of a token", fmt.Sprintf("kubectl -n %s get authorizationpolicy,requestauthentication -o yaml: allow the gateway's service account", namespace)
 	case codeMTLS:
-		return "TLS between the gateway and the sidecar fails", fmt.Sprintf("kubectl -n %s get peerauthentication,destinationrule -o yaml: both sides must agree on mTLS", namespace)
+		what := "TLS between the gateway and the sidecar fails"
+		if d.Disagree != "" {
+			what = "gateway and pods can't speak to each other: " + d.Disagree
+		}
+		return what, fmt.Sprintf("kubectl -n %s get peerauthentication,destinationrule -o yaml: both sides must agree on mTLS", namespace)
 	case codeGateway:
 		return "the gateway answers by itself", "kubectl get authorizationpolicy,requestauthentication,envoyfilter -A: see what applies to the gateway"
 	case codeNotGRPC:

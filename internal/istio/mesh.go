@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	clientsec "istio.io/client-go/pkg/apis/security/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -22,6 +23,7 @@ import (
 // oldest still are) up to today's serve, with the same schema as v1.
 type Mesh struct {
 	networking networkingKinds
+	peers      typed.Group // security.istio.io/v1beta1, of which PeerAuthentications are read
 	core       typed.Core
 	reads      *k8s.Cluster // the same cluster, and what a run remembers of it
 }
@@ -52,7 +54,11 @@ func New(cfg *rest.Config, core typed.Core) (*Mesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Mesh{networking: networkingKinds{group}, core: core, reads: &k8s.Cluster{Core: core, Config: cfg}}, nil
+	peers, err := typed.NewGroup(cfg, over, clientsec.SchemeGroupVersion, clientsec.AddToScheme)
+	if err != nil {
+		return nil, err
+	}
+	return &Mesh{networking: networkingKinds{group}, peers: peers, core: core, reads: &k8s.Cluster{Core: core, Config: cfg}}, nil
 }
 
 // Beside is the same mesh to a run that remembers what it has listed.

@@ -26,6 +26,7 @@ type Policy struct {
 	Warmup  time.Duration                // how long a new pod gets fewer calls
 	Idler   bool                         // of two pods drawn, the one with fewer calls under way gets the call
 	Subsets map[string]map[string]string // labels of the pods of each subset
+	TLS     string                       // the mode by which the gateway is told to call pods; empty: it finds out itself
 	HTTP2   bool                         // calls keep to HTTP/2, even on a port that Istio does not take for it
 	// Denied is the API server's refusal to show the DestinationRules of some
 	// namespace: there may be more to say.
@@ -115,6 +116,7 @@ func policyOf(rule *networking.DestinationRule, mesh meshConfig, svc *corev1.Ser
 	p.Sticky = sticky(lb, routeHash(rule.GetTrafficPolicy(), ofSubset, d.Port))
 	p.Idler = idler(lb)
 	p.Prefers, p.Within = prefers(lb, outlier, mesh, svc)
+	p.TLS = effectiveTLS(rule.GetTrafficPolicy(), ofSubset, port)
 	p.HTTP2 = keepsHTTP2(rule.GetTrafficPolicy(), ofSubset, mesh, port)
 	p.Warmup = cmp.Or(lb.GetWarmup().GetDuration().AsDuration(), lb.GetWarmupDurationSecs().AsDuration()) // the second is deprecated, and in use
 	return p
