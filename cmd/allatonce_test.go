@@ -46,7 +46,9 @@ func TestKnownObjects(t *testing.T) {
 		{"an opt-out", func(x *exposer) { x.served, x.led = true, true }, "Service Gateway VirtualService"},
 		{"a Service in the way", func(x *exposer) { x.injected, x.led = true, true }, "Namespace Gateway VirtualService"},
 		{"no gateway", func(x *exposer) { x.injected, x.served = true, true }, "Namespace Service"},
-		{"no port", func(x *exposer) { x.exposure, x.injected = manifest.Exposure{InjectLabel: x.exposure.InjectLabel}, true }, ""},
+		{"no port", func(x *exposer) {
+			x.exposure, x.injected = manifest.Exposure{InjectLabel: x.exposure.InjectLabel}, true
+		}, ""},
 	} {
 		x := exposing()
 		x.exposure = manifest.Exposure{Namespace: "test", WorkloadKind: "Deployment", WorkloadName: "server", InjectLabel: map[string]string{"istio-injection": "enabled"}}

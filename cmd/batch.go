@@ -97,10 +97,16 @@ func (o *exposeOptions) reach(intents []manifest.Intent) k8s.Reach {
 func (xs batch) shareGateways() {
 	gateway := map[string]*exposer{}
 	for i := len(xs) - 1; i >= 0; i-- {
+		if xs[i].exposure.UseGateway != "" {
+			continue
+		}
 		if gateway[xs[i].exposure.Namespace] == nil {
 			gateway[xs[i].exposure.Namespace] = xs[i]
 		}
 		xs[i].exposure.Servers = gateway[xs[i].exposure.Namespace].exposure.Servers
+	}
+	for _, x := range xs {
+		x.sharesOwn = x.exposure.UseGateway != "" && gateway[x.exposure.Namespace] != nil
 	}
 }
 

@@ -95,6 +95,20 @@ func gateways(ctx context.Context, _ *k8s.Cluster, mesh *istio.Mesh) []string {
 	return slices.Compact(selectors)
 }
 
+// gatewayObjects are the cluster's Gateways, as --gateway takes them.
+func gatewayObjects(ctx context.Context, _ *k8s.Cluster, mesh *istio.Mesh) []string {
+	routes, err := mesh.Routes(ctx)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, gw := range routes.Gateways {
+		names = append(names, gw.Namespace+"/"+gw.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
 // complete teaches a command's flags, and those of the connection, what they may
 // be given.
 func complete(c *cobra.Command, flags *k8s.Flags) {
@@ -110,6 +124,7 @@ func complete(c *cobra.Command, flags *k8s.Flags) {
 		"cluster":          oneOf(func() []string { return flags.Names().Clusters }),
 		"user":             oneOf(func() []string { return flags.Names().Users }),
 		"gateway-selector": asking(flags, gateways),
+		"gateway":          asking(flags, gatewayObjects),
 	}
 	for name, values := range map[string][]string{
 		"output": outputs(c.Name()), "dry-run": dryRuns(c.Name()), "identify": identities(),

@@ -106,6 +106,7 @@ func (o *exposeOptions) intentFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.intent.TargetPort, "target-port", 0, "Port that the app listens on. 0: as declared, or found by asking a pod.")
 	fs.StringVar(&o.intent.Host, "host", "*", "Host name that the route serves; '*' is any. {workload} and {namespace} are filled in.")
 	o.routeFlags(fs)
+	fs.StringVar(&o.intent.Gateway, "gateway", "", "Bind the route to this Gateway, [NAMESPACE/]NAME, as it is. (default one that already serves the host, else grpc of the namespace, which is made)")
 	fs.IntVar(&o.intent.GatewayPort, "gateway-port", 0, "Port of the gateway. 0: the Service's port if the gateway opens it, else 80; by TLS 443, else the Service's.")
 	fs.StringToStringVar(&o.intent.GatewaySelector, "gateway-selector", nil, "Labels of the gateway's pods, where there are several gateways (key=value,...).")
 	fs.StringVar(&o.intent.TLSSecret, "tls-secret", "", "Serve by TLS, with the certificate of this Secret in the namespace of the gateway's pods. On port 443, unless --gateway-port says otherwise.")

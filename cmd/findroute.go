@@ -20,10 +20,19 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	if x.exposure.TLS.On() {
 		all = istio.Securing(all)
 	}
+	gw, all, err := x.askedGateway(ctx, all)
+	if err != nil {
+		return err
+	}
 	asked := x.intent.GatewaySelector
 	var alike []istio.Ingress
 	if x.ingress, alike, err = istio.ChooseIngress(all, asked, x.intent.GatewayPort, x.exposure.Port); err != nil {
 		return err
+	}
+	if gw != nil {
+		if err := x.offered(gw); err != nil {
+			return err
+		}
 	}
 	if x.exposure.Port == 0 && x.intent.GatewayPort == 0 {
 		return nil // which port to take depends on the Service, which is not known
@@ -71,25 +80,8 @@ func (x *exposer) lead(routes istio.Routes) error {
 		routes.Version(x.exposure.Namespace, x.exposure.WorkloadName))
 	routes = x.merging.with(routes, x.before)
 	e := &x.exposure
-	have, foreign, err := routes.OwnGateway(e.Namespace, x.ingress)
-	if err != nil {
-		e.ReuseGateway = true // it is not to be written, whatever else is
-		return err
-	}
-	if x.again.served == nil {
-		x.again.served = append([]manifest.Server{}, have...)
-	}
-	if !foreign {
-		have = routes.Without(have, *e)
-	}
-	e.Servers = have
-	covered := istio.Covers(have, e.Namespace, x.open.Port, e.TLS, e.Host)
-	e.ReuseGateway = foreign && covered
-	if !covered {
-		e.Servers = manifest.MergeServers(have, x.open.Port, e.TLS, e.Host)
-	}
-	if foreign && !covered {
-		return nil // it can't be as wanted, which the plan says better than what it would bring about
+	if listens, err := x.bind(routes); err != nil || !listens {
+		return err // else it can't be as wanted, which the plan says better than what it would bring about
 	}
 	// Once its own route is written, who came after is not this run's matter.
 	near := routes.Around(e.Host)
@@ -99,9 +91,6 @@ func (x *exposer) lead(routes istio.Routes) error {
 		}
 	}
 	x.shared = near.Shared(x.ingress, x.open.Port, *e)
-	if e.ReuseGateway {
-		x.say("           Gateway %s is not grpcmesh's and listens as wanted; it is used as it is", manifest.GatewayName)
-	}
 	return nil
 }
 

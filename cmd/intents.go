@@ -42,7 +42,7 @@ func (o *exposeOptions) oneSource(c *cobra.Command) error {
 	}
 	switch {
 	case len(o.files) > 0:
-		return beside("--filename", append([]string{"all", "selector", "port", "target-port", "host", "gateway-port", "gateway-selector", "tls-secret", "tls-mode", "inject", "revision", "pod-labels"}, routeFlagNames()...)...)
+		return beside("--filename", append([]string{"all", "selector", "port", "target-port", "host", "gateway", "gateway-port", "gateway-selector", "tls-secret", "tls-mode", "inject", "revision", "pod-labels"}, routeFlagNames()...)...)
 	case o.all:
 		return beside("--all", "selector")
 	case o.selector != "":

@@ -77,6 +77,9 @@ func (x *exposer) listen(ctx context.Context, still bool) error {
 		return err
 	}
 	gw := routes.Gateway(x.exposure.Namespace, manifest.GatewayName)
+	if gw == nil && still && len(x.again.served) > 0 { // the run took it away
+		return x.propose(ctx, []manifest.Object{manifest.GatewayObject(x.exposure.Namespace, x.exposure.GatewaySelector, x.again.served)})
+	}
 	if gw == nil || !manifest.Owned(gw.Labels) {
 		return nil
 	}

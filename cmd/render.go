@@ -27,7 +27,11 @@ func (o *exposeOptions) render(intents []manifest.Intent) error {
 		if err != nil {
 			return err
 		}
-		servers[e.Namespace] = manifest.MergeServers(servers[e.Namespace], e.GatewayPort, e.TLS, e.Host)
+		if e.UseGateway == "" {
+			servers[e.Namespace] = manifest.MergeServers(servers[e.Namespace], e.GatewayPort, e.TLS, e.Host)
+		} else {
+			o.say("note: Gateway %s is used as it is; whether it listens on port %d for host %s is for the cluster to say (grpcmesh diff)", e.UseGateway, e.GatewayPort, e.Host)
+		}
 		all = append(all, e)
 	}
 	for ns, all := range servers {
@@ -63,7 +67,7 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 	need(i.Workload != "", "WORKLOAD")
 	need(i.TargetPort != 0, "--target-port")
 	need(len(i.PodLabels) > 0, "--pod-labels")
-	need(len(i.GatewaySelector) > 0, "--gateway-selector")
+	need(len(i.GatewaySelector) > 0 || i.UsesGateway() != "", "--gateway-selector")
 	need(i.MatchService != manifest.AutoServices, "--match-service")
 	if len(missing) > 0 {
 		what := "it must be told"
@@ -96,7 +100,7 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 	e := manifest.Exposure{
 		Namespace: i.Namespace, WorkloadKind: kind, WorkloadName: name,
 		Selector: i.PodLabels, Port: i.Port, TargetPort: i.TargetPort,
-		GatewaySelector: i.GatewaySelector, GatewayPort: port, TLS: i.TLS(),
+		UseGateway: i.UsesGateway(), GatewaySelector: i.GatewaySelector, GatewayPort: port, TLS: i.TLS(),
 		Host: i.Host, MatchServices: i.Services(), Route: i.Route, Inject: i.Inject,
 	}
 	if e.Subsets, err = i.Route.Split(i.PodLabels); err != nil {

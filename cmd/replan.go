@@ -30,7 +30,7 @@ func newReplanning() replanning {
 // the first plan, was another run's wish, and is not overruled.
 func (r *replanning) unmoved(p plan.Plan) error {
 	for _, c := range p.Changes {
-		if c.ID.Kind == "Gateway" && c.ResourceVersion != r.gateway {
+		if c.ID.Kind == "Gateway" && c.Action != plan.Reuse && c.ResourceVersion != r.gateway {
 			return k8s.Changed(c.ID)
 		}
 		was, before := r.first[c.ID]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,14 +57,15 @@ type exposer struct {
 	failed    error         // why it was cut short
 	doc       *report.Expose
 
-	steps    preflight
-	injected bool     // it is known by which label
-	served   bool     // and by which Service
-	led      bool     // and by which Gateway and route, clashes or not
-	routable bool     // it is known where the route would be
-	merging  *merging // what the batch's exposures share of the routes
-	silent   bool     // words are held back
-	held     []string
+	steps     preflight
+	injected  bool     // it is known by which label
+	served    bool     // and by which Service
+	sharesOwn bool     // others of the run need the namespace's own Gateway, and it does not
+	led       bool     // and by which Gateway and route, clashes or not
+	routable  bool     // it is known where the route would be
+	merging   *merging // what the batch's exposures share of the routes
+	silent    bool     // words are held back
+	held      []string
 }
 
 func newExposer(o *exposeOptions, cluster *k8s.Cluster, mesh *istio.Mesh, intent manifest.Intent, m *merging) *exposer {
@@ -222,54 +222,11 @@ func (x *exposer) restartable(context.Context) error {
 	return rollable(x.workload, "be given the sidecar", "Label the namespace")
 }
 
-// objects are those of the exposure's that are known, though something else may
-// be in its way: all of them where nothing is.
-func (x *exposer) objects() []manifest.Object {
-	if x.exposure.WorkloadName == "" {
-		return nil // its port is not even known
-	}
-	return slices.DeleteFunc(x.exposure.Objects(), func(obj manifest.Object) bool {
-		switch obj.Kind {
-		case "Service":
-			return !x.routed && !x.served
-		case "Gateway", "VirtualService", "DestinationRule":
-			return !x.routed && !x.led
-		}
-		return !x.routed && !x.injected
-	})
-}
-
 // watch has it read what it needs as it changes, from now on.
 func (x *exposer) watch() {
 	x.cluster = x.cluster.Live()
 	x.mesh = x.mesh.Beside(x.cluster)
 	x.appliers = appliersOf(x.cluster, x.mesh)
-}
-
-// plan decides what to write.
-func (x *exposer) plan(ctx context.Context, steps []plan.Step) (err error) {
-	if x.planned, err = plan.Build(steps); err != nil {
-		return err
-	}
-	for _, s := range steps {
-		x.again.keep(s.Want.ID, s.Live)
-	}
-	for i := range x.planned.Changes {
-		if c := &x.planned.Changes[i]; x.o.diff && c.Action == plan.Create {
-			if c.Diff, err = plan.Whole(c.Object); err != nil {
-				return err
-			}
-		}
-	}
-	left, err := x.leftRule(ctx)
-	if err != nil {
-		return err
-	}
-	x.planned.Changes = append(x.planned.Changes, left...)
-	if x.o.dryRun == "server" && x.lacking > 0 && len(x.exposure.PodLabel) == 0 { // a new template makes them anew by itself
-		x.planned.Changes = append(x.planned.Changes, x.restartChange())
-	}
-	return nil
 }
 
 // restart restarts the workload if its newest pods lack the sidecar, judged

@@ -68,7 +68,7 @@ func (x *exposer) findSecret(ctx context.Context) error {
 func (x *exposer) findPlaintext(context.Context) error {
 	for _, s := range x.exposure.Servers {
 		if x.exposure.TLS.On() && istio.Covers([]manifest.Server{s}, x.exposure.Namespace, s.Port, manifest.TLS{}, x.exposure.Host) {
-			x.warn("host %s is served in plaintext too, on port %d: other routes of Gateway/%s need that, and a route answers on each of its Gateway's ports", x.exposure.Host, s.Port, manifest.GatewayName)
+			x.warn("host %s is served in plaintext too, on port %d: Gateway/%s listens there for others, and a route answers on each of its Gateway's ports", x.exposure.Host, s.Port, x.exposure.Gateway().Name)
 		}
 	}
 	return nil

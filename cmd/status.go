@@ -115,6 +115,9 @@ func (w *view) exposure(vs *clientnet.VirtualService) report.Exposure {
 	if e.Injection == "" && manifest.Owned(vs.Labels) {
 		e.Injection = manifest.InjectNamespace
 	}
+	if manifest.Owned(vs.Labels) {
+		e.Uses = w.uses(vs)
+	}
 	led := &led{view: w, exposure: &e, problem: problem}
 	if len(e.Gateways) == 0 {
 		problem("no ingress gateway listens for it: none of its Gateways (%s) is there, selects a gateway, opens one of its ports and admits its hosts", strings.Join(vs.Spec.Gateways, ", "))

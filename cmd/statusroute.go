@@ -7,9 +7,33 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	corev1 "k8s.io/api/core/v1"
 
+	"grpcmesh/internal/istio"
 	"grpcmesh/internal/manifest"
 )
+
+// uses are the Gateways and Services that a VirtualService of grpcmesh's leans on
+// and that are someone else's.
+func (w *view) uses(vs *clientnet.VirtualService) []string {
+	var found []string
+	for _, gw := range w.routes.Gateways {
+		if istio.Bound(vs, gw) && !manifest.Owned(gw.Labels) {
+			found = append(found, "Gateway/"+gw.Namespace+"/"+gw.Name)
+		}
+	}
+	for _, rule := range vs.Spec.Http {
+		destinations, _ := istio.Destinations(rule, vs.Namespace)
+		for _, to := range destinations {
+			i := slices.IndexFunc(w.services, func(s corev1.Service) bool { return s.Namespace == to.Namespace && s.Name == to.Service })
+			if i >= 0 && !manifest.Owned(w.services[i].Labels) {
+				found = append(found, "Service/"+to.Namespace+"/"+to.Service)
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
 
 // routingOf is what a rule says beyond its paths, in words: the headers that it
 // asks for, how its calls are made, and the subsets that they are led to.

@@ -139,7 +139,7 @@ func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualSe
 	if u.stays = errors.Join(kept...); u.nothing() {
 		return p, nil, nil
 	}
-	gateway, err := u.gateway(ctx, routes, goes(p))
+	gateway, err := release(ctx, u.appliers, routes, u.namespace, goes(p))
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
@@ -292,34 +292,6 @@ func (u *undoer) removals(kind, workload string, all []plan.State) []plan.Change
 		}
 	}
 	return changes
-}
-
-// gateway narrows the Gateway to what others still need, and deletes it where
-// they need nothing.
-func (u *undoer) gateway(ctx context.Context, routes istio.Routes, gone []string) ([]plan.Change, error) {
-	gw := routes.Gateway(u.namespace, manifest.GatewayName)
-	if gw == nil || !manifest.Owned(gw.Labels) {
-		return nil, nil
-	}
-	state, err := k8s.StateOf(gw, nil)
-	if err != nil {
-		return nil, err
-	}
-	removal := plan.Removal(manifest.ID{Kind: "Gateway", Namespace: u.namespace, Name: gw.Name}, *state)
-	servers, users := routes.Release(gw, gone...)
-	if removal.Action == plan.Keep || len(servers) == 0 && len(users) == 0 {
-		return []plan.Change{removal}, nil
-	}
-	if len(servers) == 0 {
-		removal.Action, removal.Reason = plan.Keep, boundTo+strings.Join(users, ", ")
-		return []plan.Change{removal}, nil
-	}
-	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{manifest.GatewayObject(u.namespace, gw.Spec.Selector, servers)})
-	if err != nil {
-		return nil, err
-	}
-	p, err := plan.Build(steps)
-	return p.Changes, err
 }
 
 // goes are the names of the VirtualServices that the plan takes away, or gives

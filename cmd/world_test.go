@@ -10,9 +10,12 @@ import (
 	"strings"
 
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	authv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttest "k8s.io/client-go/testing"
 	"pgregory.net/rapid"
 
 	"grpcmesh/internal/fieldowners"
@@ -21,6 +24,7 @@ import (
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
 	"grpcmesh/internal/report"
+	"grpcmesh/internal/typed/fake"
 )
 
 // world is one namespace, test, with two workloads, a and b, that grpcmesh and
@@ -33,6 +37,7 @@ type world struct {
 // wish is what one run of expose is asked for.
 type wish struct {
 	Workload, Host, Match         string
+	Gateway                       string
 	Port, TargetPort, GatewayPort int
 }
 
@@ -44,8 +49,9 @@ var (
 func drawWish(t *rapid.T) wish {
 	return wish{
 		Workload: rapid.SampledFrom(workloads).Draw(t, "workload"), Host: rapid.SampledFrom(hosts).Draw(t, "host"),
-		Match: rapid.SampledFrom([]string{"", "", "pkg.A"}).Draw(t, "match"),
-		Port:  rapid.SampledFrom([]int{8000, 8001}).Draw(t, "port"), TargetPort: rapid.SampledFrom([]int{50051, 9000}).Draw(t, "targetPort"),
+		Match:   rapid.SampledFrom([]string{"", "", "pkg.A"}).Draw(t, "match"),
+		Gateway: rapid.SampledFrom([]string{"", "", "", "", "web", "edge/web", "grpc"}).Draw(t, "gateway"),
+		Port:    rapid.SampledFrom([]int{8000, 8001}).Draw(t, "port"), TargetPort: rapid.SampledFrom([]int{50051, 9000}).Draw(t, "targetPort"),
 		GatewayPort: rapid.SampledFrom([]int{8000, 80}).Draw(t, "gatewayPort"),
 	}
 }
@@ -96,6 +102,16 @@ func (w *world) appliers() k8s.Appliers {
 	return k8s.Appliers{"Namespace": w, "Service": w, "Gateway": w, "VirtualService": w, "DestinationRule": w}
 }
 
+// allowing is a cluster whose user may do everything, and that has nothing else to
+// say.
+func (w *world) allowing() *k8s.Cluster {
+	core := fake.NewClientset()
+	core.PrependReactor("create", "selfsubjectaccessreviews", func(clienttest.Action) (bool, runtime.Object, error) {
+		return true, &authv1.SelfSubjectAccessReview{Status: authv1.SubjectAccessReviewStatus{Allowed: true}}, nil
+	})
+	return &k8s.Cluster{Core: core}
+}
+
 // exposes is one run of expose as far as its plan: what it decides by itself is
 // its own code's, what it asks of the cluster is answered from the world.
 func (w *world) exposes(v wish) (*exposer, error) {
@@ -103,6 +119,7 @@ func (w *world) exposes(v wish) (*exposer, error) {
 	x.appliers, x.again, x.doc = w.appliers(), newReplanning(), &report.Expose{}
 	x.o.output = "json"
 	x.ingress, x.intent.Host, x.intent.MatchService = w.ingress, v.Host, v.Match
+	x.intent.Namespace, x.intent.Gateway = "test", v.Gateway
 	x.open, _ = w.ingress.Port(v.GatewayPort)
 	x.exposure = manifest.Exposure{
 		Namespace: "test", NamespaceUID: w.Objects[namespaceID].GetUID(), WorkloadKind: "Deployment", WorkloadName: v.Workload,
@@ -115,7 +132,8 @@ func (w *world) exposes(v wish) (*exposer, error) {
 	case "disabled":
 		return nil, &plan.ConflictError{ID: namespaceID, Reason: "an opt-out"}
 	}
-	if err := x.lead(w.routes()); err != nil {
+	x.routes, x.cluster = w.routes(), w.allowing()
+	if err := x.lead(x.routes); err != nil {
 		return nil, err
 	}
 	return x, batch{x}.plan(context.Background())
@@ -167,7 +185,7 @@ func (w *world) snapshot() map[manifest.ID]*unstructured.Unstructured {
 func (w *world) meddle(t *rapid.T) {
 	id := rapid.SampledFrom([]manifest.ID{
 		namespaceID, {Kind: "Service", Namespace: "test", Name: "a"}, {Kind: "Service", Namespace: "test", Name: "b"},
-		{Kind: "Gateway", Namespace: "test", Name: "grpc"}, {Kind: "Gateway", Namespace: "test", Name: "web"},
+		{Kind: "Gateway", Namespace: "test", Name: "grpc"}, {Kind: "Gateway", Namespace: "test", Name: "web"}, {Kind: "Gateway", Namespace: "edge", Name: "web"},
 		{Kind: "VirtualService", Namespace: "test", Name: "a"}, {Kind: "VirtualService", Namespace: "test", Name: "b"},
 	}).Draw(t, "object")
 	manager := rapid.SampledFrom([]string{"kubectl-edit", "helm", "argocd-controller"}).Draw(t, "manager")
@@ -253,7 +271,7 @@ func editSpec(t *rapid.T, u *unstructured.Unstructured, set func(any, ...string)
 		set([]any{map[string]any{"hosts": []any{pick(hosts...)}, "port": map[string]any{
 			"number": rapid.SampledFrom([]int64{80, 8000}).Draw(t, "port"), "name": pick("grpc-80", "web"), "protocol": pick("GRPC", "HTTP", "HTTPS")}}}, "spec", "servers")
 	case "VirtualService":
-		set([]any{pick("test/grpc", "test/web", "mesh")}, "spec", "gateways")
+		set([]any{pick("test/grpc", "test/web", "edge/web", "mesh")}, "spec", "gateways")
 		set([]any{pick(hosts...)}, "spec", "hosts")
 		set([]any{map[string]any{"route": []any{map[string]any{"destination": map[string]any{"host": pick("a", "b")}}}}}, "spec", "http")
 	}

@@ -47,10 +47,10 @@ func meeting(ours, theirs []string) string {
 // its route will claim there.
 func (r Routes) afterwards(in Ingress, at, port int, e manifest.Exposure) (listeners []Listener, ours []string) {
 	isOwn := func(l Listener) bool {
-		return l.Gateway.Namespace == e.Namespace && l.Gateway.Name == manifest.GatewayName
+		return idOf("Gateway", l.Gateway) == e.Gateway()
 	}
 	listeners = r.Listeners(in, at)
-	if !e.ReuseGateway {
+	if e.UseGateway == "" {
 		listeners = slices.DeleteFunc(listeners, func(l Listener) bool { return isOwn(l) && (carriesGRPC(l.Server.Port.Protocol) || l.Secures()) })
 		own := &clientnet.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: manifest.GatewayName}}
 		for _, s := range manifest.MergeServers(e.Servers, port, e.TLS, e.Host) {

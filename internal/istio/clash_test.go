@@ -154,7 +154,7 @@ func TestClashAfterwards(t *testing.T) {
 			e.Host, e.Servers = "a.com", []manifest.Server{{Port: 8000, Hosts: []string{"*"}}}
 		}, []*clientnet.Gateway{gateway(t, "test", "grpc", server("istio: ingressgateway", 8000, "'*'"))}, false},
 		{"the Gateway is not there yet, its route is", nil, nil, true},
-		{"theirs, used as it is", func(e *manifest.Exposure) { e.ReuseGateway = true },
+		{"theirs, used as it is", func(e *manifest.Exposure) { e.UseGateway = "test/grpc" },
 			[]*clientnet.Gateway{gateway(t, "test", "grpc", server("istio: ingressgateway", 8000, "./*"))}, true},
 	} {
 		r := Routes{Gateways: tc.gateway, VirtualServices: []*clientnet.VirtualService{neighbour}}

@@ -45,7 +45,7 @@ func ownRoute(vs *clientnet.VirtualService, e manifest.Exposure) bool {
 func (r Routes) age(before Routes, e manifest.Exposure) {
 	youngest := metav1.NewTime(time.Unix(1<<40, 0))
 	for _, gw := range r.Gateways {
-		if gw.Namespace == e.Namespace && gw.Name == manifest.GatewayName && !e.ReuseGateway {
+		if gw.Namespace == e.Namespace && gw.Name == manifest.GatewayName && e.UseGateway == "" {
 			gw.CreationTimestamp = youngest
 			if was := before.Gateway(gw.Namespace, gw.Name); was != nil {
 				gw.CreationTimestamp = was.CreationTimestamp

@@ -36,6 +36,7 @@ type document struct {
 		TargetPort      int               `json:"targetPort,omitempty"`
 		Host            *string           `json:"host,omitempty"`
 		MatchService    string            `json:"matchService,omitempty"`
+		Gateway         *string           `json:"gateway,omitempty"`
 		GatewayPort     int               `json:"gatewayPort,omitempty"`
 		GatewaySelector map[string]string `json:"gatewaySelector,omitempty"`
 		Inject          *string           `json:"inject,omitempty"`
@@ -191,6 +192,11 @@ func readOne(b []byte, namespace string) (Intent, error) {
 		}
 		i.TLSSecret, i.TLSMode = s.TLS.Secret, s.TLS.Mode
 	}
+	if s.Gateway != nil {
+		if i.Gateway = *s.Gateway; i.Gateway == "" {
+			return i, &InvalidError{"spec.gateway", "", "is no NAME and no NAMESPACE/NAME"}
+		}
+	}
 	if s.Inject != nil {
 		if i.Inject = *s.Inject; i.Inject == "" {
 			return i, &InvalidError{"spec.inject", "", "is none of namespace, pod and none"}
@@ -216,7 +222,7 @@ func FieldOf(flag string) string { return fields()[flag] }
 func fields() map[string]string {
 	return map[string]string{ //nolint:gosec // names of flags, and no secrets
 		"WORKLOAD": "spec.workload", "--namespace": "metadata.namespace", "--port": "spec.port", "--target-port": "spec.targetPort",
-		"--host": "spec.host", "--match-service": "spec.matchService", "--gateway-port": "spec.gatewayPort",
+		"--host": "spec.host", "--match-service": "spec.matchService", "--gateway": "spec.gateway", "--gateway-port": "spec.gatewayPort",
 		"--gateway-selector": "spec.gatewaySelector", "--inject": "spec.inject", "--revision": "spec.revision",
 		"--pod-labels": "spec.podLabels", "--timeout-per-call": "spec.timeoutPerCall", "--retries": "spec.retries",
 		"--per-try-timeout": "spec.perTryTimeout", "--match-header": "spec.matchHeaders",

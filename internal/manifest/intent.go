@@ -27,6 +27,7 @@ type Intent struct {
 	TargetPort      int               // the port the app listens on; 0: find it
 	Host            string            // the host that the route serves, or a pattern for HostFor; "*": any
 	MatchService    string            // full names of gRPC services by commas, or AutoServices; empty: every call
+	Gateway         string            // "NAME" or "NAMESPACE/NAME" of the Gateway to bind the route to; empty: find one that serves, or make one
 	GatewayPort     int               // the gateway's port; 0: choose one that is open
 	GatewaySelector map[string]string // labels of the gateway's pods; nil: find the gateway
 	Inject          string            // InjectNamespace (also empty), InjectPod or InjectNone
@@ -75,6 +76,9 @@ func (i Intent) Validate() error {
 		return err
 	}
 	if err := i.validTLS(); err != nil {
+		return err
+	}
+	if err := i.validGateway(); err != nil {
 		return err
 	}
 	if err := validLabels("--gateway-selector", i.GatewaySelector); err != nil {

@@ -70,9 +70,10 @@ type Exposure struct {
 	// Replace: so is the value of the namespace's label.
 	Adopt, Taken, Replace bool
 
-	// ReuseGateway: the Gateway of that name is someone else's and already
-	// listens as wanted, so it is left alone.
-	ReuseGateway    bool
+	// UseGateway is someone else's Gateway that already listens as wanted, as
+	// namespace/name: it is left alone, and the route is bound to it. Empty: the
+	// namespace's own is made.
+	UseGateway      string
 	GatewaySelector map[string]string
 	GatewayPort     int      // of the gateway's Service; noted on the VirtualService
 	Servers         []Server // what the Gateway should listen on, others' needs of it included
@@ -134,7 +135,7 @@ func (e Exposure) Objects() []Object {
 	if e.Route.WantsRule() && !e.ReuseRule {
 		objs = append(objs, e.destinationRule())
 	}
-	if !e.ReuseGateway {
+	if e.UseGateway == "" {
 		objs = append(objs, e.gateway())
 	}
 	objs = append(objs, e.virtualService())
@@ -197,7 +198,7 @@ func (e Exposure) virtualService() Object {
 	}
 	vs.Apply.Spec = &networking.VirtualService{
 		Hosts:    []string{e.Host},
-		Gateways: []string{e.Namespace + "/" + GatewayName},
+		Gateways: []string{e.Gateway().Namespace + "/" + e.Gateway().Name},
 		Http:     []*networking.HTTPRoute{rule},
 	}
 	return vs

@@ -258,10 +258,10 @@ func TestObjectsInOrder(t *testing.T) {
 		{"namespace as it should be", func(*manifest.Exposure) {}, "Service/server Gateway/grpc VirtualService/server"},
 		{"label map that is empty", func(e *manifest.Exposure) { e.InjectLabel = map[string]string{} }, "Service/server Gateway/grpc VirtualService/server"},
 		{"Service reused", func(e *manifest.Exposure) { e.Reuse = "greeter" }, "Gateway/grpc VirtualService/server"},
-		{"Gateway reused", func(e *manifest.Exposure) { e.ReuseGateway = true }, "Service/server VirtualService/server"},
+		{"Gateway reused", func(e *manifest.Exposure) { e.UseGateway = "edge/web" }, "Service/server VirtualService/server"},
 		{"with a rule", func(e *manifest.Exposure) { e.Route.LB = "RANDOM" }, "Service/server DestinationRule/server Gateway/grpc VirtualService/server"},
 		{"rule reused", func(e *manifest.Exposure) { e.Route.LB, e.ReuseRule = "RANDOM", true }, "Service/server Gateway/grpc VirtualService/server"},
-		{"both reused", func(e *manifest.Exposure) { e.Reuse, e.ReuseGateway, e.InjectLabel = "greeter", true, inject },
+		{"both reused", func(e *manifest.Exposure) { e.Reuse, e.UseGateway, e.InjectLabel = "greeter", "test/grpc", inject },
 			"Namespace/test VirtualService/server"},
 	} {
 		e := procedure()

@@ -28,6 +28,7 @@ type Exposure struct {
 	Services       []string `json:"services"`          // where its rules lead
 	Workloads      []string `json:"workloads"`         // Kind/name of those whose pods the Services select; of another namespace, that before it
 	Gateways       []string `json:"gateways"`          // namespace/name of the gateways' Services
+	Uses           []string `json:"uses,omitempty"`    // what expose found there and used as it is, of an exposure that grpcmesh made: Kind/namespace/name
 	Addresses      []string `json:"addresses"`         // host:port, by TLS https://host:port
 	Pods           int      `json:"pods"`
 	Ready          int      `json:"ready"`
@@ -49,7 +50,7 @@ func (s *Status) Table(w io.Writer, wide bool) error {
 	}
 	head := []string{"WORKLOAD", "HOSTS", "ADDRESS", "PODS", "SIDECARS", "MANAGED BY"}
 	if wide {
-		head = append(head, "VIRTUALSERVICE", "SERVICE", "GATEWAY", "PATHS", "ROUTING", "INJECTION")
+		head = append(head, "VIRTUALSERVICE", "SERVICE", "GATEWAY", "PATHS", "ROUTING", "INJECTION", "USES")
 	}
 	if s.Namespace == "" {
 		head = append([]string{"NAMESPACE"}, head...)
@@ -63,7 +64,7 @@ func (s *Status) Table(w io.Writer, wide bool) error {
 		}
 		cells := []string{list(e.Workloads), list(e.Hosts), list(e.Addresses), fmt.Sprintf("%d/%d", e.Ready, e.Pods), fmt.Sprintf("%d/%d", e.Sidecars, e.Pods), by}
 		if wide {
-			cells = append(cells, e.VirtualService, list(e.Services), list(e.Gateways), list(e.Paths), list(e.Routing), e.Injection)
+			cells = append(cells, e.VirtualService, list(e.Services), list(e.Gateways), list(e.Paths), list(e.Routing), e.Injection, list(e.Uses))
 		}
 		if s.Namespace == "" {
 			cells = append([]string{e.Namespace}, cells...)
