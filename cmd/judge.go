@@ -3,6 +3,7 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -49,14 +50,9 @@ func (o *verifyOptions) again(c *cobra.Command) error {
 	if err := o.validOutput(); err != nil {
 		return err
 	}
-	f, err := os.Open(filepath.Clean(o.from))
+	r, err := recorded(o.from)
 	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	r, err := check.ReadRecording(f)
-	if err != nil {
-		return &manifest.FileError{File: o.from, Err: err}
+		return errors.Join(err, o.untold(err))
 	}
 	if c.Flags().Changed("alpha") {
 		r.Alpha = o.alpha
@@ -67,6 +63,19 @@ func (o *verifyOptions) again(c *cobra.Command) error {
 		doc.Identified = r.Rung
 	}
 	return o.judge(doc, r.Evidence)
+}
+
+func recorded(file string) (check.Recording, error) {
+	f, err := os.Open(filepath.Clean(file))
+	if err != nil {
+		return check.Recording{}, err
+	}
+	defer func() { _ = f.Close() }()
+	r, err := check.ReadRecording(f)
+	if err != nil {
+		return r, &manifest.FileError{File: file, Err: err}
+	}
+	return r, nil
 }
 
 // validOutput checks the flags that a recording is judged by, too.
@@ -95,12 +104,8 @@ func (o *verifyOptions) validOutput() error {
 // finish prints the document and writes the reports. The verdict stands by
 // then; where a report can't be written the run ends in that error.
 func (o *verifyOptions) finish(doc report.Document, verdict check.Verdict) error {
-	errs := []error{report.Write(o.Out, doc, o.output)}
-	for _, r := range o.reports {
-		format, file, _ := strings.Cut(r, "=")
-		errs = append(errs, report.WriteFile(file, doc, format))
-	}
-	if err := errors.Join(errs...); err != nil {
+	o.told = true
+	if err := o.write(o.Out, doc); err != nil {
 		return err
 	}
 	switch verdict {
@@ -111,6 +116,37 @@ func (o *verifyOptions) finish(doc report.Document, verdict check.Verdict) error
 	case check.Inconclusive:
 	}
 	return verdictError{exitInconclusive}
+}
+
+// write writes the document, and the reports that were asked for beside it.
+func (o *verifyOptions) write(out io.Writer, doc report.Document) error {
+	errs := []error{report.Write(out, doc, o.output)}
+	for _, r := range o.reports {
+		format, file, _ := strings.Cut(r, "=")
+		errs = append(errs, report.WriteFile(file, doc, format))
+	}
+	return errors.Join(errs...)
+}
+
+// untold reports an error that leaves nothing to judge: whoever reads the document
+// that was asked for finds it there. On a terminal it stands already.
+func (o *verifyOptions) untold(why error) error {
+	v := unjudged(o.addr, o.dialAuthority(), why)
+	var doc report.Document = v
+	if o.several() {
+		doc = report.NewVerifyList([]*report.Verify{v}, o.alpha)
+	}
+	out := o.Out
+	if o.output == "text" {
+		out = io.Discard
+	}
+	return o.write(out, doc)
+}
+
+// unjudged is the report of an error.
+func unjudged(address, authority string, why error) *report.Verify {
+	return &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: address, Authority: authority,
+		Result: check.Result{Verdict: check.Inconclusive, PerEndpoint: []check.Count{}, Findings: []check.Finding{}}, Error: why.Error()}
 }
 
 // writable says early, before anything is dialled or written, which of the

@@ -52,6 +52,7 @@ type verifyOptions struct {
 	tls  tlsFlags
 	load loadFlags
 
+	told              bool // the report was printed, or could not be
 	called            called
 	given, givenPlain []string // the flags that were given; and without those of TLS
 }
@@ -177,6 +178,15 @@ func (o *verifyOptions) run(ctx context.Context) error {
 	if err := o.writable(); err != nil {
 		return err
 	}
+	err := o.verified(ctx)
+	if err == nil || o.told {
+		return err
+	}
+	return errors.Join(err, o.untold(ended(ctx, err)))
+}
+
+// verified is the way from the cluster on: the flags are right.
+func (o *verifyOptions) verified(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout+o.loadTakes())
 	defer cancel()
 	if o.backend.expect > 0 {

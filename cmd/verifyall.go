@@ -94,8 +94,9 @@ func (o *verifyOptions) judged(ctx context.Context, cluster *k8s.Cluster, mesh *
 	}
 	if err != nil {
 		err = outOfTime(ctx, err, o.timeout)
-		return &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Name: o.among, Address: o.addr, Authority: o.dialAuthority(),
-			Result: check.Result{Verdict: check.Inconclusive, PerEndpoint: []check.Count{}, Findings: []check.Finding{}}, Error: err.Error()}, err
+		doc = unjudged(o.addr, o.dialAuthority(), err)
+		doc.Name = o.among
+		return doc, err
 	}
 	doc.Name, doc.Result = o.among, check.Judge(*evidence)
 	doc.Reached(*evidence)

@@ -28,7 +28,7 @@ type Verify struct {
 	Calls   int        `json:"calls"`           // for telling pods apart
 	Dials   int        `json:"dials"`           // connections that took
 	Load    *Load      `json:"load,omitempty"`  // if one was asked for
-	Error   string     `json:"error,omitempty"` // in a list of reports: why nothing could be judged
+	Error   string     `json:"error,omitempty"` // why nothing could be judged
 }
 
 // Witness is the calls on the users' own route, without the probe's mark.
@@ -83,7 +83,7 @@ func (v *Verify) Text(w io.Writer) error {
 	if len(v.Findings) > 0 {
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(string(v.Verdict)), v.sentence())
+	fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(string(v.Verdict)), Clean(v.sentence()))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -160,7 +160,7 @@ func (v *Verify) toldApart() string {
 
 func (v *Verify) sentence() string {
 	if v.Error != "" {
-		return "nothing could be judged: " + v.Error
+		return "nothing could be judged: " + strings.ReplaceAll(v.Error, "\n", " · ")
 	}
 	switch v.Verdict {
 	case check.Pass:
