@@ -136,6 +136,11 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 		r.noLoad(e, "no pod had answered before it")
 		return nil
 	}
+	call, why := r.loading()
+	if why != "" {
+		r.noLoad(e, why)
+		return nil
+	}
 	var err error
 	if r.after, err = r.t.endpoints(ctx); err != nil {
 		return err
@@ -151,12 +156,12 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 			return err
 		}
 	}
-	l := probe.Load{Call: r.probing(), Connections: r.o.load.connections, InFlight: r.o.load.inFlight,
+	l := probe.Load{Call: call, Connections: r.o.load.connections, InFlight: r.o.load.inFlight,
 		Requests: int64(r.o.requests), Duration: r.o.load.duration, Rate: r.o.load.rate}
 	r.o.say("load       %s", l)
 	tally, begun := spread.NewTally(), time.Now()
 	failed := func(one probe.Loaded) bool {
-		return !one.Answered || one.Backend == "" || one.Flags != "-" || one.Code != codes.OK && one.Code != usual
+		return !one.Answered || one.Backend == "" || one.Flags != "-" || !r.well(one.Code, usual)
 	}
 	add := func(one probe.Loaded, bad bool) {
 		backend := one.Backend
@@ -172,7 +177,7 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 	} else {
 		dials, unfinished = roll.over(ctx, l, add, failed)
 	}
-	r.loaded = &report.Load{Rate: l.Rate, Connections: l.Connections, InFlight: l.InFlight, Dials: dials}
+	r.loaded = &report.Load{Method: r.o.loadedMethod(), Rate: l.Rate, Connections: l.Connections, InFlight: l.InFlight, Dials: dials}
 	pods := slices.Concat(r.after, e.Expected)
 	late, err := r.t.endpoints(ctx)
 	if err == nil { // some may have come since

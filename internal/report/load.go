@@ -18,6 +18,7 @@ import (
 // Load is what the calls of a load came to.
 type Load struct {
 	NotMade      string             `json:"notMade,omitempty"` // why there was none; the rest is empty then
+	Method       string             `json:"method,omitempty"`  // the user's that was called; missing: one that the app does not have
 	Calls        int                `json:"calls"`
 	Failed       int                `json:"failed"`       // no pod's answer, or another status than before the load
 	Unidentified int                `json:"unidentified"` // no known pod's answer
@@ -127,7 +128,11 @@ func (l *Load) lines() []string {
 	if l.Rate > 0 {
 		pace, from = fmt.Sprintf("%.6g a second asked for", l.Rate), "due"
 	}
-	lines := []string{fmt.Sprintf("load: %s in %.3g s, %s, %s with %d at once: %d failed", count(l.Calls, "call"), l.Seconds, pace,
+	what := count(l.Calls, "call")
+	if l.Method != "" {
+		what += " of " + l.Method
+	}
+	lines := []string{fmt.Sprintf("load: %s in %.3g s, %s, %s with %d at once: %d failed", what, l.Seconds, pace,
 		count(l.Connections, "connection"), l.InFlight, l.Failed)}
 	if l.Dials > l.Connections {
 		lines[0] += fmt.Sprintf("; connected %d times", l.Dials)

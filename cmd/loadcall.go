@@ -1,0 +1,52 @@
+package cmd
+
+import (
+	"fmt"
+	"maps"
+
+	"google.golang.org/grpc/codes"
+
+	"grpcmesh/internal/probe"
+)
+
+// loading is the call that a load makes, by the probe route: that of the user, as
+// it is, or else one of a method that the app does not have. why is why the user's
+// can't be made there, or "".
+func (r *run) loading() (call probe.Call, why string) {
+	if !r.o.user.on() {
+		return r.probing(), ""
+	}
+	if why := r.before(r.o.path, r.o.metadata); why != "" {
+		return probe.Call{}, fmt.Sprintf("only a probe route tells which pod answered a call of a load, and %s; leave out --call to load another method", why)
+	}
+	call = r.o.pathCall()
+	call.Nonce, call.Proof = r.nonce, r.proof
+	return call, ""
+}
+
+// loadedMethod is the method of the user's that a load calls, or "".
+func (o *verifyOptions) loadedMethod() string {
+	if !o.user.on() {
+		return ""
+	}
+	return o.path
+}
+
+// before is which rule takes calls of the path before a probe route can, in words,
+// or "".
+func (r *run) before(path string, metadata map[string]string) string {
+	taken := r.t.table.Take(r.t.call(r.o.dialAuthority(), path, maps.Clone(metadata)))
+	switch {
+	case taken.Unsure != "":
+		return "who takes calls of " + path + " can't be told beforehand: " + taken.Unsure
+	case taken.OK && !taken.Entry.TakesAll():
+		return fmt.Sprintf("%s takes calls of %s before it", taken.Entry, path)
+	}
+	return ""
+}
+
+// well says whether a status of a load is what it should be: of a real call OK
+// alone, else what pods gave before the load too.
+func (r *run) well(code, usual codes.Code) bool {
+	return code == codes.OK || code == usual && !r.o.user.on()
+}
