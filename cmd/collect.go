@@ -80,7 +80,7 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &check.Evidence{Rung: rung, Layer4: r.t.layer4, Alpha: r.o.alpha, Limit: r.o.limit(),
+	e := &check.Evidence{Rung: rung, Streams: r.o.user.stream != nil, Layer4: r.t.layer4, Alpha: r.o.alpha, Limit: r.o.limit(),
 		ByDesign: r.t.sticky, Prefers: r.t.prefers(ctx, before), Disagree: r.t.disagree, Undefined: r.t.undefined(), Nowhere: r.t.empty, Where: r.t.where(r.o.addr), Expected: before, TLS: secured(r.conn)}
 	r.line = newProgress(r.o, before)
 	writes := "nothing is written"
@@ -178,7 +178,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	}
 	seen := &newcomers{list: r.t.endpoints}
 	for !check.Enough(*e) {
-		s, err := r.call(ctx, r.probing())
+		s, err := r.call(ctx, r.sampling())
 		if err != nil {
 			break // the samples so far are judged; the last of them says why
 		}

@@ -19,9 +19,22 @@ func (r *run) loading() (call probe.Call, why string) {
 	if why := r.before(r.o.path, r.o.metadata); why != "" {
 		return probe.Call{}, fmt.Sprintf("only a probe route tells which pod answered a call of a load, and %s; leave out --call to load another method", why)
 	}
-	call = r.o.pathCall()
+	return r.byProbe(r.o.pathCall()), ""
+}
+
+// sampling is the call by the probe route that tells one pod: of a user's method
+// that streams it is a stream, for those are spread as they open.
+func (r *run) sampling() probe.Call {
+	if r.o.user.stream == nil {
+		return r.probing()
+	}
+	return r.byProbe(r.o.pathCall())
+}
+
+// byProbe sends a call by the probe route.
+func (r *run) byProbe(call probe.Call) probe.Call {
 	call.Nonce, call.Proof = r.nonce, r.proof
-	return call, ""
+	return call
 }
 
 // loadedMethod is the method of the user's that a load calls, or "".

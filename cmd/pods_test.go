@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"grpcmesh/testdata/server/helloworld"
+	"grpcmesh/testdata/server/streams"
 )
 
 // podsOf is a server that answers as some pods would: chosen for each call, or
@@ -71,6 +72,7 @@ func servePods(p *podsOf, options ...grpc.ServerOption) (addr string, stop func(
 	}))
 	srv := grpc.NewServer(options...)
 	helloworld.RegisterGreeterServer(srv, p)
+	streams.RegisterStreamsServer(srv, streams.Server{Pod: p.say})
 	reflection.Register(srv)
 	go func() { _ = srv.Serve(lis) }()
 	return lis.Addr().String(), srv.Stop, nil

@@ -82,6 +82,11 @@ func (r *run) counting(ctx context.Context) (rung string, missing []k8s.Permissi
 // hidden is why no call would ever meet a probe route, or "": a rule that takes
 // any path, and yet is not one of those which Istio puts behind all others.
 func (r *run) hidden() string {
+	if r.o.user.stream != nil {
+		if why := r.before(r.o.path, r.o.metadata); why != "" {
+			return why
+		}
+	}
 	if taken := r.t.table.Take(r.t.call(r.o.dialAuthority(), noPath, r.marked())); taken.OK && !taken.Entry.TakesAll() {
 		return fmt.Sprintf("%s takes calls of any path and stands before a probe route", taken.Entry)
 	}

@@ -29,12 +29,13 @@ type userCall struct {
 	protoset string
 	proto    string
 	json     []byte
-	messages [][]byte // once they are encoded
+	messages [][]byte // once they are encoded; one, unless the client's side streams
+	stream   *probe.Stream
 }
 
 func (u *userCall) add(fs *pflag.FlagSet) {
-	fs.StringVar(&u.method, "call", "", "Call this unary method for real, as `PKG.SERVICE/METHOD`, with --data for its message, on the route that users' calls take: some 20 times, more for many pods, and where counters tell pods apart for each call.")
-	fs.StringVar(&u.data, "data", "", "The message of --call, as `JSON`, or @FILE ('@-' is stdin). Default: an empty one. How it is encoded the app tells by reflection.")
+	fs.StringVar(&u.method, "call", "", "Call this method for real, as `PKG.SERVICE/METHOD`, with --data for its message, on the route that users' calls take: some 20 times, more for many pods, and where counters tell pods apart for each call. Of a method that streams each stream counts, by its first reply, and is then let go.")
+	fs.StringVar(&u.data, "data", "", "The message of --call, as `JSON`, or @FILE ('@-' is stdin); where the client streams several, one after another. Default: an empty one. How it is encoded the app tells by reflection.")
 	fs.StringVar(&u.protoset, "protoset", "", "A descriptor set that describes the service of --call, instead of reflection: a `FILE` of protoc --include_imports --descriptor_set_out.")
 	fs.StringVar(&u.proto, "proto", "", "The `FILE`.proto that declares the service of --call, instead of reflection. What it imports is looked for in its folder, and in those above.")
 }
@@ -98,7 +99,7 @@ func readProtoset(file string) (*descriptorpb.FileDescriptorSet, error) {
 func (u *userCall) encodeFile(o *verifyOptions, file string, describe func() (*descriptorpb.FileDescriptorSet, error)) error {
 	set, err := describe()
 	if err == nil {
-		err = u.encode(set, &o.backend)
+		err = u.encode(set, o)
 	}
 	if errors.As(err, new(*message.DescriptorError)) {
 		return &manifest.FileError{File: file, Err: err}
@@ -108,7 +109,7 @@ func (u *userCall) encodeFile(o *verifyOptions, file string, describe func() (*d
 
 // encode makes the message, and finds the field of the reply that names the
 // backend. JSON that does not fit is the user's mistake.
-func (u *userCall) encode(set *descriptorpb.FileDescriptorSet, b *backendFlags) error {
+func (u *userCall) encode(set *descriptorpb.FileDescriptorSet, o *verifyOptions) error {
 	service, method, _ := strings.Cut(strings.TrimPrefix(u.method, "/"), "/")
 	m, err := message.Find(set, service, method)
 	if errors.As(err, new(*message.DescriptorError)) {
@@ -121,9 +122,12 @@ func (u *userCall) encode(set *descriptorpb.FileDescriptorSet, b *backendFlags) 
 		return usageError{fmt.Errorf("--call %s: %w", u.method, err)}
 	}
 	if client, server := m.Streams(); client || server {
-		return usageError{fmt.Errorf("--call %s is a stream: all messages of one go to one pod, so that requests are not balanced within it; name a unary method", u.method)}
+		if o.load.asked {
+			return usageError{fmt.Errorf("--call %s is a stream, and a load is of unary calls: leave out --duration, --rate, --connections, --in-flight and --during-rollout", u.method)}
+		}
+		u.stream = &probe.Stream{Messages: u.messages, Client: client, Server: server}
 	}
-	return b.bind(m)
+	return o.backend.bind(m)
 }
 
 func dataOf(streams IO, data string) ([]byte, error) {
@@ -182,7 +186,7 @@ func (r *run) describeCall(ctx context.Context) error {
 
 // encodeBy says whose descriptors they are that are of no use.
 func (o *verifyOptions) encodeBy(set *descriptorpb.FileDescriptorSet) error {
-	err := o.user.encode(set, &o.backend)
+	err := o.user.encode(set, o)
 	if errors.As(err, new(*message.DescriptorError)) {
 		return fmt.Errorf("the app describes %s by reflection, but %w\nGive its descriptors with --proto FILE or --protoset FILE", o.user.method, err)
 	}
@@ -193,7 +197,7 @@ func (o *verifyOptions) encodeBy(set *descriptorpb.FileDescriptorSet) error {
 // does nothing, or for real.
 func (o *verifyOptions) pathCall() probe.Call {
 	if o.user.on() {
-		return probe.Call{Path: o.path, Payload: o.user.messages[0], Metadata: o.metadata}
+		return probe.Call{Path: o.path, Payload: o.user.messages[0], Stream: o.user.stream, Metadata: o.metadata}
 	}
 	return probe.Call{Path: o.path, Payload: unreadable(), Metadata: o.metadata}
 }

@@ -119,6 +119,8 @@ type Evidence struct {
 	// Expect how many there should be, with equal shares; 0: that isn't known.
 	NoCluster bool `json:"noCluster,omitempty"`
 	Expect    int  `json:"expect,omitempty"`
+	// Streams: the calls are streams, each of which is led to a pod as it opens.
+	Streams bool `json:"streams,omitempty"`
 	// Unreadable: users' methods were called with a message that can't be
 	// read, so that an app which says so (INTERNAL, UNKNOWN) is right.
 	Unreadable bool `json:"unreadable,omitempty"`

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Call is one unary call to make.
+// Call is one call to make: a unary one, unless it is a Stream.
 type Call struct {
 	// Path is /package.Service/Method; it need not exist.
 	Path string
@@ -25,8 +25,9 @@ type Call struct {
 	// Proof is what the probe route writes beside its stamps. It is sent to
 	// nobody: an answer that has it was stamped by the gateway.
 	Proof string
-	// Payload is the encoded request message.
+	// Payload is the encoded request message; of a Stream its Messages are.
 	Payload []byte
+	Stream  *Stream
 	// Metadata are further request headers, by lower-case names, as they
 	// stand on the wire: those whose names end in -bin in base64.
 	Metadata map[string]string
@@ -51,8 +52,14 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 	if call.From == nil || call.From.Reply == nil {
 		reply = nil // nothing reads it, and so nothing keeps it
 	}
-	err := c.client.Invoke(requestContext(ctx, seen, call.Nonce, call.Metadata), call.Path,
-		mem.BufferSlice{mem.SliceBuffer(call.Payload)}, reply, append(c.options(), grpc.ForceCodecV2(raw{}))...)
+	request, cut := requestContext(ctx, seen, call.Nonce, call.Metadata), false
+	var err error
+	if call.Stream != nil {
+		s.Stream = true
+		s.Replies, cut, err = c.stream(request, call, reply)
+	} else {
+		err = c.client.Invoke(request, call.Path, mem.BufferSlice{mem.SliceBuffer(call.Payload)}, reply, append(c.options(), grpc.ForceCodecV2(raw{}))...)
+	}
 	s.Latency = time.Since(s.Start)
 	s.GoAway = c.wire.sawGoAway()
 
@@ -64,7 +71,7 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 		s.Said = call.From.name(seen, into.reply)
 	}
 	switch {
-	case finished:
+	case finished, cut:
 	case began:
 		s.Err = "the answer began but did not finish: " + s.Message
 	case strings.HasPrefix(s.Message, "unexpected HTTP status code received from server"),

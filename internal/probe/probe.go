@@ -102,6 +102,10 @@ type Sample struct {
 	// Said is what the app calls itself, as Call.From finds it: untrusted, in
 	// UTF-8, at most 320 bytes; "" if it says nothing.
 	Said string `json:"said,omitempty"`
+	// Stream: it was one, of which Replies were read; of a server's stream no more
+	// than the first, and Code is OK once that came, or the headers alone.
+	Stream  bool `json:"stream,omitempty"`
+	Replies int  `json:"replies,omitempty"`
 	// Upstream: x-envoy-upstream-service-time was there, so some upstream
 	// answered and not the gateway's Envoy itself.
 	Upstream bool `json:"upstream,omitempty"`

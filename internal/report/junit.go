@@ -34,7 +34,7 @@ func junitSuite(v *Verify) (junit.Testsuite, error) {
 	if err := v.Text(&text); err != nil {
 		return suite, err
 	}
-	test := junit.Testcase{Name: Clean("requests to " + cmp.Or(v.Name, v.Address) + " are balanced over the pods"), Classname: "grpcmesh.verify",
+	test := junit.Testcase{Name: Clean(v.units() + " to " + cmp.Or(v.Name, v.Address) + " are balanced over the pods"), Classname: "grpcmesh.verify",
 		SystemOut: &junit.Output{Data: cdata(text.String())}}
 	why := &junit.Result{Message: Clean(v.sentence())}
 	if len(v.Findings) > 0 {

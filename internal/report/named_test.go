@@ -33,7 +33,7 @@ func TestNamed(t *testing.T) {
 		case "json":
 			want = `"identified": "app"`
 		case "prometheus":
-			want = `grpcmesh_verify_told_apart{address="203.0.113.10:8000",by="app"} 1`
+			want = `grpcmesh_verify_told_apart{address="203.0.113.10:8000",by="app",of="requests"} 1`
 		}
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: no %q in\n%s", format, want, got)
@@ -41,5 +41,23 @@ func TestNamed(t *testing.T) {
 	}
 	if got := written(t, v, "text"); !strings.Contains(got, "coverage        not tested, for how many pods there should be is not known; in 5 calls 2 pods answered, and one more would have shown after 20") {
 		t.Error(got)
+	}
+}
+
+// Of streams each format says that they are what is spread.
+func TestStreams(t *testing.T) {
+	v := documents()[check.Pass]
+	v.Streams = true
+	for _, format := range Formats() {
+		want := "streams on one connection, not messages, are spread over 2 pods"
+		switch format {
+		case "json":
+			want = `"streams": true`
+		case "prometheus":
+			want = `grpcmesh_verify_told_apart{address="203.0.113.10:8000",by="route",of="streams"} 1`
+		}
+		if got := written(t, v, format); !strings.Contains(got, want) || strings.Contains(got, "requests on one") {
+			t.Errorf("%s: no %q in\n%s", format, want, got)
+		}
 	}
 }

@@ -43,7 +43,7 @@ func newMetrics() *metrics {
 		{"pod_expected_share", "Share that the pod should get, 0 to 1."},
 		{"finding", "1 for each code that was found."},
 		{"calls", "Calls made for telling pods apart."},
-		{"told_apart", "1 for the way in which pods were told apart: route, admin, sidecars or app."},
+		{"told_apart", "1 for the way in which pods were told apart, route, admin, sidecars or app, by requests or streams."},
 		{"endpoints_seen", "Ready endpoints that answered."},
 		{"endpoints_expected", "Ready endpoints."},
 		{"unidentified_calls", "Answers that no endpoint could be found for."},
@@ -93,7 +93,7 @@ func (m *metrics) take(v *Verify) {
 	}
 	add("calls", float64(v.Calls))
 	if v.Identified != "" {
-		add("told_apart", 1, label("by", v.Identified))
+		add("told_apart", 1, label("by", v.Identified), label("of", v.units()))
 	}
 	add("endpoints_seen", float64(v.Coverage.Seen))
 	add("endpoints_expected", float64(v.Coverage.Of))

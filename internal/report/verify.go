@@ -22,6 +22,8 @@ type Verify struct {
 	Identified string `json:"identified,omitempty"` // the rung: route, admin, sidecars or app
 	// BackendFrom is where the app said who answered, in words (rung app).
 	BackendFrom string `json:"backendFrom,omitempty"`
+	// Streams: the calls are streams: what is said is of these, not of messages.
+	Streams bool `json:"streams,omitempty"`
 	check.Result
 	TLS     *check.TLS `json:"tls,omitempty"` // missing: plaintext
 	Witness *Witness   `json:"witness,omitempty"`
@@ -43,7 +45,7 @@ func (v *Verify) Reports() []*Verify { return []*Verify{v} }
 
 // Reached fills in what the evidence says beside the judgement.
 func (v *Verify) Reached(e check.Evidence) {
-	v.TLS, v.BackendFrom = e.TLS, e.BackendFrom
+	v.TLS, v.BackendFrom, v.Streams = e.TLS, e.BackendFrom, e.Streams
 	v.Calls = len(e.Samples)
 	conns := map[int]bool{}
 	for _, s := range e.Samples {
@@ -106,6 +108,9 @@ func (v *Verify) evidence() []string {
 	if words := v.toldApart(); words != "" {
 		line("told apart: %s", words)
 	}
+	if v.Streams {
+		line("streams: each call is a stream, which is balanced once, when it opens: all messages of one go to one pod")
+	}
 	if r.Proof.Calls > 0 && v.Identified == check.RungRoute {
 		line("one connection: %s on connection %s of gateway %s, answered by %s",
 			count(r.Proof.Calls, "call"), r.Proof.Connection, r.Proof.Gateway, count(len(r.Proof.Pods), "pod"))
@@ -143,6 +148,14 @@ func (v *Verify) evidence() []string {
 	return append(lines, v.Load.lines()...)
 }
 
+// units are what is balanced.
+func (v *Verify) units() string {
+	if v.Streams {
+		return "streams"
+	}
+	return "requests"
+}
+
 // toldApart is how pods were, and what can't be seen that way.
 func (v *Verify) toldApart() string {
 	switch v.Identified {
@@ -164,6 +177,9 @@ func (v *Verify) sentence() string {
 	}
 	switch v.Verdict {
 	case check.Pass:
+		if v.Streams {
+			return fmt.Sprintf("streams on one connection, not messages, are spread over %s", count(v.Coverage.Seen, "pod"))
+		}
 		return fmt.Sprintf("requests on one connection are balanced over %s", count(v.Coverage.Seen, "pod"))
 	case check.Fail:
 		return "see the first finding"

@@ -9,12 +9,14 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"grpcmesh/testdata/server/helloworld"
+	"grpcmesh/testdata/server/streams"
 )
 
 // slow is how long a call takes that is to be slow.
@@ -25,10 +27,13 @@ type behaviour struct {
 	greeting string // GREETING: what it says in place of Hello
 	odd      string // ODD: every other call, the first among them, is "slow" or "unavailable"
 	service  string // SERVICE: the full name of its service in place of helloworld.Greeter
+	says     string // SAYS: metadata in which it says its HOSTNAME, as a header and as a trailer
+	streams  bool   // STREAMS=on: the service streams.Streams too, whose replies have the HOSTNAME
+	hostname string
 }
 
 func behaviourOf(getenv func(string) string) behaviour {
-	b := behaviour{greeting: getenv("GREETING"), odd: getenv("ODD"), service: getenv("SERVICE")}
+	b := behaviour{greeting: getenv("GREETING"), odd: getenv("ODD"), service: getenv("SERVICE"), says: getenv("SAYS"), streams: getenv("STREAMS") == "on", hostname: getenv("HOSTNAME")}
 	if b.greeting == "" {
 		b.greeting = "Hello"
 	}
@@ -51,8 +56,30 @@ func (b behaviour) misbehave(ctx context.Context, call int64) error {
 	return nil
 }
 
+// options make each answer say which pod it is from, if it is to.
+func (b behaviour) options() []grpc.ServerOption {
+	if b.says == "" {
+		return nil
+	}
+	who := metadata.Pairs(b.says, b.hostname)
+	return []grpc.ServerOption{
+		grpc.UnaryInterceptor(func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			_, _ = grpc.SetHeader(ctx, who), grpc.SetTrailer(ctx, who)
+			return next(ctx, request)
+		}),
+		grpc.StreamInterceptor(func(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			_ = stream.SetHeader(who)
+			stream.SetTrailer(who)
+			return next(server, stream)
+		}),
+	}
+}
+
 // register adds the service, under its other name if it has one.
 func (b behaviour) register(server *grpc.Server) error {
+	if b.streams {
+		streams.RegisterStreamsServer(server, streams.Server{Pod: func(context.Context) string { return b.hostname }})
+	}
 	calls := &atomic.Int64{}
 	g := greeter{behaviour: b, calls: calls}
 	if b.service == "" {

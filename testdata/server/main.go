@@ -3,8 +3,9 @@
 // in what it says tells which pod it is.
 //
 // PORT is where it listens, 50051 unless set. HEALTH=on adds the standard
-// health service, which the demo lacks. For tests of routes, GREETING, ODD and
-// SERVICE make it differ (behaviour.go).
+// health service, which the demo lacks. For tests of routes, and of
+// apps that say which pod they are, GREETING, ODD, SERVICE, SAYS and STREAMS make
+// it differ (behaviour.go).
 package main
 
 import (
@@ -67,7 +68,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 }
 
 func serve(ctx context.Context, listener net.Listener, healthy bool, b behaviour) error {
-	server := grpc.NewServer()
+	server := grpc.NewServer(b.options()...)
 	if err := b.register(server); err != nil {
 		return err
 	}

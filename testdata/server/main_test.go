@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"grpcmesh/testdata/server/helloworld"
+	"grpcmesh/testdata/server/streams"
 )
 
 // start serves on a free port and returns a connection to it and what ends
@@ -141,5 +142,28 @@ func TestServiceOfAnotherName(t *testing.T) {
 	}
 	if answer, err := stream.Recv(); err != nil || len(answer.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
 		t.Errorf("reflection knows no shop.v1.Cart: %v, %v", answer, err)
+	}
+}
+
+func TestSays(t *testing.T) {
+	connection, _ := start(t, false, "SAYS=x-pod", "HOSTNAME=pod-1", "STREAMS=on")
+	var header, trailer metadata.MD
+	if _, err := helloworld.NewGreeterClient(connection).SayHello(t.Context(), &helloworld.HelloRequest{}, grpc.Header(&header), grpc.Trailer(&trailer)); err != nil {
+		t.Fatal(err)
+	}
+	if header.Get("x-pod")[0] != "pod-1" || trailer.Get("x-pod")[0] != "pod-1" {
+		t.Error(header, trailer)
+	}
+	stream, err := streams.NewStreamsClient(connection).Chat(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := int32(1); n < 3; n++ {
+		if err := stream.Send(&streams.Request{Text: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		if reply, err := stream.Recv(); err != nil || reply.GetPod() != "pod-1" || reply.GetReceived() != n || reply.GetText() != "me" {
+			t.Error(reply, err)
+		}
 	}
 }
