@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
@@ -155,4 +157,33 @@ func (x *exposer) use(gw *clientnet.Gateway) {
 	if also := istio.AlsoOn(x.ingress, *e); also != "" {
 		x.say("           it listens on %s too, so the route answers there as well", also)
 	}
+}
+
+// findTwoGateways says which Gateways of someone else's listen for the host on the
+// port beside the one that is made: one of them can be chosen instead.
+func (x *exposer) findTwoGateways(context.Context) error {
+	e := x.exposure
+	if e.UseGateway != "" {
+		return nil
+	}
+	var ways []string
+	for _, gw := range x.routes.Fitting(x.ingress, x.open.Port, e) {
+		ways = append(ways, "--gateway "+gw.Namespace+"/"+gw.Name)
+	}
+	if len(ways) == 0 {
+		return nil
+	}
+	use := "use what is there: " + strings.Join(ways, ", or ") + "."
+	own := &clientnet.Gateway{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: manifest.GatewayName}}
+	for _, s := range e.Servers {
+		if f, ok := x.routes.Doubled(own, s.Spec(), []istio.Ingress{x.ingress}); ok && s.Port == e.GatewayPort && f.Code == finding.TwoGateways {
+			f.Next = "If that is not meant, " + use
+			x.found(f)
+			return nil
+		}
+	}
+	if x.intent.Gateway == "" && x.routes.Gateway(e.Namespace, manifest.GatewayName) == nil {
+		x.say("           several Gateways would serve it; to %s", use)
+	}
+	return nil
 }

@@ -106,3 +106,42 @@ func TestOffered(t *testing.T) {
 		}
 	}
 }
+
+// TestFindTwoGateways: what listens beside the Gateway that is made is told, with
+// the flag that takes it instead.
+func TestFindTwoGateways(t *testing.T) {
+	t.Parallel()
+	web, shop := listening(t, "edge", "web", "*", false), listening(t, "shop", "web", "a.com", false)
+	for _, tc := range []struct {
+		name     string
+		uses     string
+		gateways []*clientnet.Gateway
+		found    string
+		said     string
+	}{
+		{"none", "", nil, "", ""},
+		{"two, one of them for the very host", "", []*clientnet.Gateway{web, shop}, `GM173 Gateway shop/web listens for host "a.com" on port 8000 of the same pods too`, ""},
+		{"two for more", "", []*clientnet.Gateway{web, listening(t, "shop", "web", "*.com", false)}, "", "to use what is there: --gateway edge/web, or --gateway shop/web."},
+		{"one in use", "shop/web", []*clientnet.Gateway{web, shop}, "", ""},
+	} {
+		x := exposing()
+		x.ingress = newWorld().ingress
+		x.open, _ = x.ingress.Port(8000)
+		x.routes = istio.Routes{Gateways: tc.gateways}
+		x.exposure = manifest.Exposure{Namespace: "test", WorkloadName: "server", Host: "a.com", GatewayPort: 8000, UseGateway: tc.uses, Servers: manifest.MergeServers(nil, 8000, manifest.TLS{}, "a.com")}
+		if err := x.findTwoGateways(t.Context()); err != nil {
+			t.Error(err)
+		}
+		got := ""
+		for _, f := range x.findings {
+			got += f.Code + " " + f.Reason
+			if !strings.Contains(f.Next, "--gateway shop/web") {
+				t.Errorf("%s: next %q", tc.name, f.Next)
+			}
+		}
+		said := x.o.Err.(*strings.Builder).String()
+		if !strings.HasPrefix(got, tc.found) || (got == "") != (tc.found == "") || !strings.Contains(said, tc.said) || (said == "") != (tc.said == "") {
+			t.Errorf("%s: found %q, said %q", tc.name, got, said)
+		}
+	}
+}

@@ -106,7 +106,7 @@ func (x *exposer) join(ctx context.Context, before batch) error {
 	if x.injected {
 		x.steps.passes(ctx, x.findReach)
 	}
-	x.routed = x.routable && x.steps.passes(ctx, x.findRoute) && x.steps.passes(ctx, x.findPlaintext) && x.routed
+	x.routed = x.routable && x.steps.passes(ctx, x.findRoute) && x.steps.passes(ctx, x.findPlaintext) && x.steps.passes(ctx, x.findTwoGateways) && x.routed
 	if err := x.steps.err(); err != nil {
 		return err
 	}

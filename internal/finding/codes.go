@@ -81,6 +81,7 @@ const (
 	NotOurs       = "GM170"
 	OtherManager  = "GM171"
 	OtherWorkload = "GM172"
+	TwoGateways   = "GM173"
 
 	// TLS.
 	TwoCertificates = "GM180"
@@ -163,6 +164,7 @@ func Codes() []Code {
 		{NotOurs, Error, "", "an object of that name exists and was not made by grpcmesh"},
 		{OtherManager, Error, "", "fields belong to another field manager"},
 		{OtherWorkload, Error, "", "grpcmesh made the object for another workload"},
+		{TwoGateways, Warning, "IST0145", "two Gateways listen for one host on one port"},
 		{TwoCertificates, Error, "", "another TLS server has the host on the port"},
 		{OddSecret, Warning, "", "clients will refuse the gateway's certificate: it is expired, or for another name"},
 	}

@@ -14,7 +14,8 @@ import (
 
 // DiagnoseGateway says what keeps a Gateway from being listened for: pods that
 // it does not select or that sleep, ports that their Services don't open or that
-// they can't serve, older Gateways that hold a port otherwise. orphan says that
+// they can't serve, older Gateways that hold a port otherwise; and which others
+// listen for the same. orphan says that
 // no ingress has its selector; whether any pod has is then to be looked up.
 func (r Routes) DiagnoseGateway(gw *clientnet.Gateway, all []Ingress) (found []finding.Finding, orphan bool) {
 	tell := func(code, reason, next string) {
@@ -45,6 +46,8 @@ func (r Routes) DiagnoseGateway(gw *clientnet.Gateway, all []Ingress) (found []f
 		if older, s2 := r.older(gw, s, open); older != nil {
 			tell(finding.PortHeld, fmt.Sprintf("Gateway %s/%s, which is older, holds port %d for the protocol %s; istiod leaves this server, of protocol %s, out",
 				older.Namespace, older.Name, number, s2.Port.Protocol, s.Port.GetProtocol()), "Let one of the two listen on another port.")
+		} else if f, ok := r.Doubled(gw, s, open); ok {
+			found = append(found, f)
 		}
 	}
 	return found, false
@@ -79,9 +82,7 @@ func (r Routes) older(gw *clientnet.Gateway, s *networking.Server, open []Ingres
 			if o == gw || family(l.Server) == family(s) && family(s) != "TCP" || l.Server.Bind != s.Bind {
 				continue
 			}
-			first := o.CreationTimestamp.Before(&gw.CreationTimestamp) ||
-				o.CreationTimestamp.Equal(&gw.CreationTimestamp) && o.Namespace+"/"+o.Name < gw.Namespace+"/"+gw.Name
-			if first {
+			if earlier(o, gw) {
 				return o, l.Server
 			}
 		}

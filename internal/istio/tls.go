@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"slices"
@@ -84,9 +85,13 @@ func secondCertificate(own Listener, listeners []Listener, in Ingress, port int,
 			if tls, ok := tlsOf(l.Server); ok {
 				by = fmt.Sprintf("with the certificate of Secret %s (%s TLS)", tls.Secret, tls.Mode())
 			}
+			use := ""
+			if listensFor(l, e) {
+				use = fmt.Sprintf("Use that one: --gateway %s/%s. Or e", l.Gateway.Namespace, l.Gateway.Name)
+			}
 			return &plan.ConflictError{Code: finding.TwoCertificates, ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it already serves host %q on port %d of gateway %s %s, and a host has one TLS server", bareHost(host), port, in, by),
-				Hint:   "Expose under a host of its own (--host NAME), or on another port; in one namespace also with the same --tls-secret and --tls-mode. " + in.ways()}
+				Hint:   cmp.Or(use, "E") + "xpose under a host of its own (--host NAME), or on another port; in one namespace also with the same --tls-secret and --tls-mode. " + in.ways()}
 		}
 	}
 	return nil
