@@ -10,6 +10,7 @@ import (
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 
 	"grpcmesh/internal/check"
+	"grpcmesh/internal/finding"
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -193,10 +194,10 @@ func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, l
 		e.What = fmt.Sprintf("what serves %s through %s is not what was asked for; there are", o.authorityHost(), lead)
 		fit = serving
 	case len(listeners) == 0 && owner.Ingress != nil:
-		e.What = fmt.Sprintf("no Gateway listens on port %d of %s", owner.Number, lead)
+		e.Code, e.What = finding.NoListener, fmt.Sprintf("no Gateway listens on port %d of %s", owner.Number, lead)
 		e.Hint = "Expose a service there: grpcmesh expose --gateway-port " + strconv.Itoa(owner.Number)
 	default:
-		e.What = fmt.Sprintf("no VirtualService serves the host %s through %s", o.authorityHost(), lead)
+		e.Code, e.What = finding.NoRoute, fmt.Sprintf("no VirtualService serves the host %s through %s", o.authorityHost(), lead)
 		e.Hint = "Name the host that clients use with --authority, or expose the service first: grpcmesh expose"
 		for _, vs := range routes.VirtualServices {
 			if slices.ContainsFunc(listeners, func(l istio.Listener) bool { return istio.Bound(vs, l.Gateway) }) {

@@ -18,6 +18,7 @@ const (
 	codeGateway     = "GM214"
 	codeNotGRPC     = "GM215"
 	codeMisread     = "GM216"
+	codeAppFails    = "GM217"
 	codeStuck       = "GM220"
 	codeUnseen      = "GM221"
 	codeDominance   = "GM222"
@@ -80,6 +81,7 @@ func Codes() []Code {
 		{codeGateway, Fail, Error, "the gateway refuses or answers by itself"},
 		{codeNotGRPC, Fail, Error, "what answers is HTTP, but not gRPC"},
 		{codeMisread, Fail, Error, "the Service's port is not taken for HTTP/2: replies lose their trailers"},
+		{codeAppFails, Fail, Error, "the app answers every real call with an error of its own"},
 		{codeStuck, Fail, Error, "stuck on one pod"},
 		{codeUnseen, Fail, Error, "an endpoint never answers"},
 		{codeDominance, Fail, Error, "one pod gets far more than its share"},

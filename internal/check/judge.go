@@ -39,7 +39,7 @@ func Judge(e Evidence) Result {
 func (d *digest) judge(proof Proof) []Finding {
 	hops := d.hops()
 	findings := slices.Clone(hops)
-	for _, more := range [][]Finding{d.nowhere(), slices.Concat(d.witness(), d.strangers(), d.protocol())} {
+	for _, more := range [][]Finding{d.nowhere(), slices.Concat(d.witness(), d.strangers(), d.protocol(), d.appFails())} {
 		before := slices.Clone(findings)
 		for _, f := range more {
 			if !slices.ContainsFunc(before, func(b Finding) bool { return b.Code == f.Code }) { // one culprit is named once

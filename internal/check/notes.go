@@ -27,7 +27,7 @@ func (d *digest) notes(findings []Finding) []Finding {
 		note(codeProbeRBAC, fmt.Sprintf("sidecars refused %d probe calls by an authorization policy; they show which pod, but no app has seen them", d.refused),
 			fmt.Sprintf("kubectl -n %s get authorizationpolicy -o yaml: is the users' path allowed on every pod", namespace))
 	}
-	if n, text := d.appErrors(); n > 0 {
+	if n, text := d.appErrors(); n > 0 && !coded(codeAppFails) {
 		note(codeAppError, fmt.Sprintf("the app answered %d calls with an error of its own (%s)", n, text), fmt.Sprintf("kubectl -n %s logs POD --tail=50, of each pod behind service %s", namespace, service))
 	}
 	if len(d.Changed) > 0 && !coded(codeChanged) {
@@ -56,6 +56,31 @@ func (d *digest) notes(findings []Finding) []Finding {
 			"where the gateway prefers idle pods (LEAST_REQUEST) a slow one rightly gets less: compare the latency of the pods in the report")
 	}
 	return notes
+}
+
+// appFails blames an app that answers every call that the user gave with an
+// error that no argument of a call explains.
+func (d *digest) appFails() []Finding {
+	samples := d.Witness
+	if d.counting() {
+		samples = d.Samples
+	}
+	failed := 0
+	for _, s := range samples {
+		switch s.Code {
+		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
+			if d.witnessCode(s) == "" && !s.Stamped {
+				failed++
+			}
+		default:
+		}
+	}
+	if !d.Real || failed == 0 || failed < len(samples) {
+		return nil
+	}
+	namespace, service, _ := d.names()
+	return []Finding{found(codeAppFails, d.where(), fmt.Sprintf("the app answered all of %d real calls with an error of its own (%s)", failed, describe(samples[0])),
+		fmt.Sprintf("kubectl -n %s logs POD --tail=50, of each pod behind service %s", namespace, service))}
 }
 
 // appErrors counts users' calls that reached the app and met an error which

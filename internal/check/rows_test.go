@@ -175,7 +175,9 @@ func routeRows() []row {
 		{"the app can't read the message", both(witness(probe.Sample{Upstream: true, Code: codes.Internal, Message: "cannot parse"}), func(e *Evidence) { e.Unreadable = true }), Pass, nil},
 		{"a real call comes through", both(witness(upstream(codes.OK, "")), realCall), Pass, nil},
 		{"a real call, and the app has no such user", both(witness(upstream(codes.NotFound, "no jane")), realCall), Pass, []string{"GM253"}},
-		{"a real call that the app can't read", both(witness(upstream(codes.Internal, "cannot parse")), realCall), Pass, []string{"GM253"}},
+		{"real calls that all fail", both(witness(upstream(codes.Unavailable, "no database"), upstream(codes.Internal, "boom")), realCall), Fail, []string{"GM217"}},
+		{"real calls of which one fails", both(witness(upstream(codes.Unavailable, "no database"), upstream(codes.OK, "")), realCall), Pass, []string{"GM253"}},
+		{"a real call that the app can't read", both(witness(upstream(codes.Internal, "cannot parse")), realCall), Fail, []string{"GM217"}},
 		{"the app is away, whatever the message", both(witness(probe.Sample{Upstream: true, Code: codes.Unavailable, Message: "boom"}), func(e *Evidence) { e.Unreadable = true }), Pass, []string{"GM253"}},
 
 		// TLS that anyone could have spoken: said, and no verdict is another for it.

@@ -86,6 +86,10 @@ const (
 	// TLS.
 	TwoCertificates = "GM180"
 	OddSecret       = "GM181"
+
+	// What an address that verify is to dial leads to.
+	NoListener = "GM190"
+	NoRoute    = "GM191"
 )
 
 // Code describes one code.
@@ -167,6 +171,8 @@ func Codes() []Code {
 		{TwoGateways, Warning, "IST0145", "two Gateways listen for one host on one port"},
 		{TwoCertificates, Error, "", "another TLS server has the host on the port"},
 		{OddSecret, Warning, "", "clients will refuse the gateway's certificate: it is expired, or for another name"},
+		{NoListener, Error, "", "no Gateway listens on the port that the address leads to"},
+		{NoRoute, Error, "", "no VirtualService serves the host through the gateway that the address leads to"},
 	}
 }
 

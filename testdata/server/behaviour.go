@@ -25,7 +25,7 @@ const slow = 3 * time.Second
 // behaviour is in what a server differs from the demo, for tests of routes.
 type behaviour struct {
 	greeting string // GREETING: what it says in place of Hello
-	odd      string // ODD: every other call, the first among them, is "slow" or "unavailable"
+	odd      string // ODD: every other call, the first among them, is "slow" or "unavailable"; "always": each is unavailable
 	service  string // SERVICE: the full name of its service in place of helloworld.Greeter
 	says     string // SAYS: metadata in which it says its HOSTNAME, as a header and as a trailer
 	streams  bool   // STREAMS=on: the service streams.Streams too, whose replies have the HOSTNAME
@@ -43,6 +43,8 @@ func behaviourOf(getenv func(string) string) behaviour {
 // misbehave is what a call meets before it is answered.
 func (b behaviour) misbehave(ctx context.Context, call int64) error {
 	switch {
+	case b.odd == "always":
+		return status.Error(codes.Unavailable, "this is no good call")
 	case call%2 == 0:
 	case b.odd == "unavailable":
 		return status.Error(codes.Unavailable, "this is an odd call")

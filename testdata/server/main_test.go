@@ -104,6 +104,7 @@ func TestBehaviour(t *testing.T) {
 	}{
 		{"GREETING=Bonjour", []string{"Bonjour mesh", "Bonjour mesh"}},
 		{"ODD=unavailable", []string{"Unavailable", "Hello mesh", "Unavailable"}},
+		{"ODD=always", []string{"Unavailable", "Unavailable"}},
 		{"ODD=slow", []string{"DeadlineExceeded", "Hello mesh"}},
 	} {
 		connection, _ := start(t, false, tc.set)
