@@ -164,10 +164,22 @@ func (xs batch) carryOut(ctx context.Context) error {
 	default:
 		xs[0].cluster.Forget("Workload", "Pod", "ReplicaSet", "ControllerRevision")
 	}
+	reach, left := k8s.Asked, map[string]int{} // of each namespace, how many are not up yet
 	if len(xs) > 1 {
-		together := xs[0].cluster.Together()
-		for _, x := range xs {
-			x.cluster = together
+		reach = k8s.Namespaces
+	}
+	watching, stop := xs[0].cluster.Watching(ctx, reach)
+	defer stop()
+	for _, x := range xs {
+		x.cluster = watching
+		left[x.exposure.Namespace]++
+	}
+	var mu sync.Mutex
+	up := func(namespace string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if left[namespace]--; left[namespace] == 0 {
+			stop(namespace)
 		}
 	}
 	errs := make([]error, len(xs))
@@ -177,6 +189,7 @@ func (xs batch) carryOut(ctx context.Context) error {
 		wg.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
+			defer up(x.exposure.Namespace)
 			errs[i] = x.noted(x.bringUp(ctx))
 		})
 	}

@@ -63,18 +63,23 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 	if err != nil {
 		return nil, err
 	}
-	if was = was || x.workload.Replicas == 0 && x.pods == 0; !was {
+	known := false
+	if !was && (x.workload.Replicas > 0 || x.pods > 0) {
 		x.watch()
 		counted := withSidecar
 		if x.injection.Mode == manifest.InjectNone {
 			counted = either
 		}
-		if err := x.waitRolledOut(ctx, counted); err != nil {
+		rolled, err := x.waitRolledOut(ctx, counted)
+		if err != nil {
 			return nil, err
 		}
+		known = x.allThere(rolled)
 	}
-	if err := x.countSidecars(ctx); err != nil {
-		return nil, err
+	if !known {
+		if err := x.countSidecars(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if x.lacking > 0 {
 		return nil, &k8s.NotReadyError{Subject: x.workload.String(),

@@ -30,9 +30,15 @@ func (x *exposer) mayExpose(ctx context.Context) error {
 	if err != nil {
 		return nil //nolint:nilerr // who can't be asked fails at the first step, in plainer words
 	}
-	for _, w := range spared {
-		if slices.Contains(missing, w.Permission) {
-			x.say("           %s; this user may not %s", w.lost, w.Permission)
+	for i, w := range spared {
+		var lacks []string // all without which the same is lost
+		for _, o := range spared {
+			if o.lost == w.lost && slices.Contains(missing, o.Permission) {
+				lacks = append(lacks, o.String())
+			}
+		}
+		if first := slices.IndexFunc(spared, func(o spare) bool { return o.lost == w.lost }); i == first && len(lacks) > 0 {
+			x.say("           %s; this user may not %s", w.lost, strings.Join(lacks, ", "))
 		}
 	}
 	missing = slices.DeleteFunc(missing, func(p k8s.Permission) bool { return !slices.Contains(needed, p) })
@@ -59,10 +65,21 @@ func spares(i manifest.Intent) []spare {
 		{k8s.Permission{Verb: "list", Resource: "nodes"}, "the address of a gateway with a node port alone can't be told"},
 	}
 	named, _, _ := manifest.ParseWorkload(i.Workload)
-	for kind, resource := range map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"} {
-		if named == "" || named == kind {
-			all = append(all, spare{k8s.Permission{Verb: "watch", Group: "apps", Resource: resource, Namespace: ns}, "the rollout of a " + kind + " is read every second"})
+	watched := []k8s.Permission{{Resource: "pods"}, {Resource: "events"}}
+	for _, kind := range []struct{ kind, resource, revisions string }{
+		{"Deployment", "deployments", "replicasets"}, {"StatefulSet", "statefulsets", ""}, {"DaemonSet", "daemonsets", "controllerrevisions"},
+	} {
+		if named != "" && named != kind.kind {
+			continue
 		}
+		watched = append(watched, k8s.Permission{Group: "apps", Resource: kind.resource})
+		if kind.revisions != "" {
+			watched = append(watched, k8s.Permission{Group: "apps", Resource: kind.revisions})
+		}
+	}
+	for _, p := range watched {
+		p.Verb, p.Namespace = "watch", ns
+		all = append(all, spare{p, "what is waited for is listed every second"})
 	}
 	slices.SortStableFunc(all, func(a, b spare) int { return strings.Compare(a.Resource, b.Resource) })
 	return all

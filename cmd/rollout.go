@@ -167,7 +167,7 @@ func (o *rollover) roll(ctx context.Context) error {
 			say("waiting    %s: %d of %s ready, new: %s", now, c.Ready, plural(c.Wanted, "pod"), strings.Join(c.Came, ", "))
 		}
 	}
-	if err := cluster.WaitRolledOut(ctx, now, coming, func(words string) { say("waiting    %s: %s", now, words) }); err != nil {
+	if _, err := cluster.WaitRolledOut(ctx, now, coming, func(words string) { say("waiting    %s: %s", now, words) }); err != nil {
 		return err
 	}
 	o.enter(after)

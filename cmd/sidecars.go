@@ -213,6 +213,7 @@ func (u *undoer) restartOne(ctx context.Context, l *leaving) error {
 
 func (u *undoer) rolledOut(ctx context.Context, l *leaving) error {
 	defer u.o.board.done(u.o.Err, l.Workload)
-	return u.cluster.WaitRolledOut(ctx, l.Workload, func(c k8s.Coming) { u.o.board.coming(u.o.Err, l.Workload, c, without) },
+	_, err := u.cluster.WaitRolledOut(ctx, l.Workload, func(c k8s.Coming) { u.o.board.coming(u.o.Err, l.Workload, c, without) },
 		func(s string) { u.o.say("waiting    %s: %s", l.Workload, s) })
+	return err
 }

@@ -82,7 +82,7 @@ func (x *exposer) undo(ctx context.Context) error {
 		}
 		x.undone(plan.Change{ID: x.restartChange().ID, Action: plan.Update, Reason: "back to the pod template that it had before the restart"})
 	}
-	err := x.waitRolledOut(ctx, either)
+	_, err := x.waitRolledOut(ctx, either)
 	if err != nil && x.workload.Kind == "StatefulSet" {
 		err = fmt.Errorf("%w\nThe template is as it was, but a StatefulSet's controller replaces no pod that has never been ready: delete that pod", err)
 	}

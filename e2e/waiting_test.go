@@ -104,8 +104,8 @@ func TestClockAnHourOff(t *testing.T) {
 			restart := make(chan struct{})
 			p := newProxy(t, func(c *call) fault {
 				switch {
-				case c.watch:
-					return hold // an answer that does not end can't be moved
+				case c.watch: // an answer that does not end can't be moved
+					return answer(http.StatusForbidden, metav1.StatusReasonForbidden, "not to be watched")
 				case c.is(http.MethodPatch, "deployments"): // after the rehearsal
 					return func(w http.ResponseWriter, r *http.Request, forward http.Handler) {
 						place.full()

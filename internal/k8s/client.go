@@ -44,8 +44,8 @@ type Cluster struct {
 	Namespace string // the one given, else the context's, else "default"
 
 	clock  *clock
-	memory *memory // what a run has listed already; nil: nothing is kept
-	looks  *looks  // what several waits share; nil: each looks by itself
+	memory *memory   // what a run has listed already; nil: nothing is kept
+	live   *watching // what the waits of a run share; nil: each looks by itself
 }
 
 // NoConfigError says that there is no cluster to talk to: no kubeconfig, or

@@ -1,7 +1,6 @@
 package k8s
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -134,11 +133,6 @@ func TestCompute(t *testing.T) {
 		got, err := compute("Deployment", d)
 		if err != nil || got.Status.String() != tc.want {
 			t.Errorf("%s: %v, %v; want %s", tc.name, got, err, tc.want)
-		}
-	}
-	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
-		if got := fmt.Sprintf("%T", kindOf(kind)); got != "*v1."+kind {
-			t.Errorf("kindOf(%s) = %s", kind, got)
 		}
 	}
 }

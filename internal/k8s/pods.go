@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,6 +16,11 @@ import (
 // Pods lists the workload's pods that are not on their way out, oldest first.
 // One that has the labels only, and is another's or nobody's, is not among them.
 func (c *Cluster) Pods(ctx context.Context, w Workload) ([]corev1.Pod, error) {
+	if c.live != nil && c.memory == nil {
+		if pods, known := c.live.pods(w); known {
+			return pods, nil
+		}
+	}
 	pods, err := c.selected(ctx, w)
 	if err != nil || len(pods) == 0 {
 		return nil, err
@@ -89,6 +93,12 @@ func (c *Cluster) podsBy(ctx context.Context, namespace string, selector labels.
 	if err != nil {
 		return nil, err
 	}
+	return lasting(pods), nil
+}
+
+// lasting are the pods without those that have ended or are on their way out,
+// oldest first.
+func lasting(pods []corev1.Pod) []corev1.Pod {
 	pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool {
 		return p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
 	})
@@ -98,7 +108,7 @@ func (c *Cluster) podsBy(ctx context.Context, namespace string, selector labels.
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
-	return pods, nil
+	return pods
 }
 
 // Strangers names what a Service with the selector leads to, or will, beside
@@ -179,8 +189,7 @@ func (c *Cluster) newestRevision(ctx context.Context, w Workload) (label, value 
 		}
 		for i := range sets {
 			rs := &sets[i]
-			n, err := strconv.ParseInt(rs.Annotations["deployment.kubernetes.io/revision"], 10, 64)
-			if err == nil && n > newest && metav1.IsControlledBy(rs, &metav1.ObjectMeta{UID: w.UID}) {
+			if n := revisionOf(rs.Annotations); n > newest && metav1.IsControlledBy(rs, &metav1.ObjectMeta{UID: w.UID}) {
 				newest, value = n, rs.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
 			}
 		}

@@ -29,7 +29,7 @@ func (c *Cluster) Restore(ctx context.Context, earlier Workload) error {
 	var err error
 	for range tries {
 		var now Workload
-		if now, _, err = c.read(ctx, earlier); err != nil {
+		if now, err = c.read(ctx, earlier); err != nil {
 			return err
 		}
 		was, before := earlier.Template.Annotations[restartedAt]
@@ -76,13 +76,17 @@ func (c *Cluster) annotate(ctx context.Context, w Workload, value any) error {
 	}
 	opts := metav1.PatchOptions{FieldManager: manifest.FieldManager}
 	apps := c.Core.AppsV1()
+	var made metav1.Object
 	switch w.Kind {
 	case "Deployment":
-		_, err = apps.Deployments(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
+		made, err = apps.Deployments(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
 	case "StatefulSet":
-		_, err = apps.StatefulSets(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
+		made, err = apps.StatefulSets(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
 	case "DaemonSet":
-		_, err = apps.DaemonSets(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
+		made, err = apps.DaemonSets(w.Namespace).Patch(ctx, w.Name, types.StrategicMergePatchType, patch, opts)
+	}
+	if err == nil && made != nil {
+		c.wrote(made.GetUID(), made.GetGeneration())
 	}
 	if apierrors.IsConflict(err) {
 		return &plan.ConflictError{ID: manifest.ID{Kind: w.Kind, Namespace: w.Namespace, Name: w.Name},

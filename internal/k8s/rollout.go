@@ -4,20 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
-	appsv1 "k8s.io/api/apps/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/cache"
-	watchtools "k8s.io/client-go/tools/watch"
 
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
@@ -65,7 +58,7 @@ func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
 	}
 	latest := w
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		now, _, err := c.read(ctx, w)
+		now, err := c.read(ctx, w)
 		latest = now
 		return now.observed, err
 	})
@@ -90,166 +83,108 @@ func (c *Cluster) RolledOut(ctx context.Context, w Workload) (bool, error) {
 	return err == nil && res.Status == status.CurrentStatus && now.observed, err
 }
 
+// Rolled is a workload whose rollout is over, and the pods of its newest
+// revision.
+type Rolled struct {
+	Workload Workload
+	Pods     []corev1.Pod
+}
+
 // WaitRolledOut returns when every pod of the workload is of its newest
 // revision and ready. coming is told each change of how far it has come, and
 // trouble what holds the pods up as soon as it is seen; both may be told at
 // once. Where the context's deadline passes first, the rollout fails, or a pod
 // is stuck as Beside says, it is a *NotReadyError with the reason that the pods
-// give. A user who may read the workload but not watch it has it read time and
-// again instead.
-func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, coming func(Coming), trouble func(string)) error {
+// give. What is looked at is watched, or, for a user who may not do that, listed
+// every second.
+func (c *Cluster) WaitRolledOut(ctx context.Context, w Workload, coming func(Coming), trouble func(string)) (Rolled, error) {
+	l, stop := c.watched(ctx)
+	defer stop()
 	c = c.Live()
-	r := &rollout{kind: w.Kind, arrivals: newArrivals(w, coming)}
-	err := c.beside(ctx, w, r.arrivals, trouble, func(ctx context.Context) error {
-		err := c.watch(ctx, w, r)
-		if apierrors.IsForbidden(err) {
-			err = c.poll(ctx, w, r, pollAgain)
-		}
-		return err
-	})
-	if err == nil && !r.failed && !r.deleted { // the last ones came since the last look
-		if pods, err := c.NewestPods(ctx, w); err == nil {
-			r.arrivals.pods(pods)
-		}
-	}
+	r := &rollout{arrivals: newArrivals(w, coming)}
+	err := l.beside(ctx, w, r.arrivals, trouble, func(ctx context.Context) error { return l.rolledOut(ctx, w, r) })
 	switch {
-	case r.deleted:
-		return &NotReadyError{Subject: w.String(), Cause: "it was deleted"}
-	case r.failed:
-		return c.notReady(ctx, w, r.last)
-	case errors.Is(err, errStuck):
-		return c.notReady(ctx, w, r.last)
-	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		return c.notReady(ctx, w, r.last)
+	case err == nil && r.deleted:
+		return Rolled{}, &NotReadyError{Subject: w.String(), Cause: "it was deleted"}
+	case err == nil && !r.failed:
+		r.arrivals.pods(r.rolled.Pods) // the last ones came since the last look
+		return r.rolled, nil
+	case err == nil, errors.Is(err, errStuck), errors.Is(context.Cause(ctx), context.DeadlineExceeded):
+		return Rolled{}, c.notReady(ctx, w, r.last)
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return Rolled{}, ctx.Err()
 	}
-	return err
+	return Rolled{}, err
 }
 
 // rollout is what one wait has seen so far.
 type rollout struct {
-	kind            string
 	arrivals        *arrivals
-	mu              sync.Mutex // of what follows
-	last            string     // the state last seen, in words
+	last            string // the state last seen, in words
 	failed, deleted bool
+	rolled          Rolled
 }
 
 // over looks at the workload anew and says whether the wait is over, for good
 // or bad.
-func (r *rollout) over(obj runtime.Object) (bool, error) {
-	res, err := compute(r.kind, obj)
+func (r *rollout) over(now Workload, obj runtime.Object) (bool, error) {
+	res, err := compute(now.Kind, obj)
 	if err != nil {
 		return false, err
 	}
-	r.arrivals.condition(res.Message, int(workloadOf(obj).Replicas))
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.arrivals.condition(res.Message, int(now.Replicas))
 	r.last = res.Message
 	r.failed = res.Status == status.FailedStatus
 	return r.failed || res.Status == status.CurrentStatus, nil
 }
 
-// gone notes that the workload was deleted.
-func (r *rollout) gone() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.deleted = true
+// The watch of a workload's pods may be behind that of the workload, whose
+// rollout is over: for so long they are looked at again, so often.
+const abreast, abreastEvery = time.Second, 200 * time.Millisecond
+
+// rolledOut returns when the rollout is over, for good or bad.
+func (l *watching) rolledOut(ctx context.Context, w Workload, r *rollout) error {
+	changed, leave := l.woken(w.Namespace)
+	defer leave()
+	var since time.Time // of its being over
+	for every := lookEvery; ctx.Err() == nil; pause(ctx, changed, every) {
+		now, obj, err := l.workload(w)
+		if r.deleted = errors.As(err, new(*NotReadyError)); r.deleted {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("looking at %s in namespace %s: %w", w, w.Namespace, err)
+		}
+		if obj == nil {
+			continue
+		}
+		over, err := r.over(now, obj)
+		if err != nil || r.failed {
+			return err
+		}
+		if !over {
+			since, every = time.Time{}, lookEvery
+			continue
+		}
+		if every = abreastEvery; since.IsZero() {
+			since = time.Now()
+		}
+		pods, known := l.newestPods(now)
+		r.rolled = Rolled{now, pods}
+		if known && ready(pods) >= int(now.Replicas) || time.Since(since) >= abreast {
+			return nil
+		}
+	}
+	return context.Cause(ctx)
 }
 
-const (
-	pollAgain  = time.Second      // where no watch is allowed
-	watchAgain = time.Second      // where a watch has ended
-	lookAgain  = 10 * time.Second // beside a watch, which may have gone silent
-)
-
-var errOver = errors.New("the rollout is over")
-
-// watch waits by a watch. The informer behind it would try for ever what the
-// API server refuses to this user, and tell nobody; so the refusal ends it.
-func (c *Cluster) watch(ctx context.Context, w Workload, r *rollout) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	refused := func(err error) error {
-		if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
-			cancel(fmt.Errorf("watching %s in namespace %s: %w", w, w.Namespace, err))
+func ready(pods []corev1.Pod) (n int) {
+	for i := range pods {
+		if Ready(&pods[i]) {
+			n++
 		}
-		return err
 	}
-	resource := map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}[w.Kind]
-	lw := cache.NewListWatchFromClient(c.Core.AppsV1().RESTClient(), resource, w.Namespace,
-		fields.OneTermEqualSelector("metadata.name", w.Name))
-	pace := time.NewTimer(0)
-	defer pace.Stop()
-	telling := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-			list, err := lw.ListWithContext(ctx, opts)
-			return list, refused(err)
-		},
-		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-			select { // client-go lists and watches again at once where a version has expired
-			case <-pace.C:
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-			pace.Reset(watchAgain)
-			events, err := lw.WatchWithContext(ctx, opts)
-			return events, refused(err)
-		},
-	}
-	looked := make(chan struct{})
-	go func() {
-		defer close(looked)
-		if c.poll(ctx, w, r, lookAgain) == nil {
-			cancel(errOver)
-		}
-	}()
-	_, err := watchtools.UntilWithSync(ctx, telling, kindOf(w.Kind), nil, func(e watch.Event) (bool, error) {
-		if e.Type == watch.Deleted {
-			r.gone()
-			return true, nil
-		}
-		return r.over(e.Object)
-	})
-	cause := context.Cause(ctx)
-	cancel(nil)
-	<-looked
-	switch {
-	case err == nil, errors.Is(cause, errOver):
-		return nil
-	case cause != nil:
-		return cause
-	}
-	return err
-}
-
-// poll waits by reading the workload time and again, first after the interval.
-// What the API server can't answer just now it is asked again.
-func (c *Cluster) poll(ctx context.Context, w Workload, r *rollout, every time.Duration) error {
-	return wait.PollUntilContextCancel(ctx, every, false, func(ctx context.Context) (bool, error) {
-		_, obj, err := c.read(ctx, w)
-		switch {
-		case errors.As(err, new(*NotReadyError)):
-			r.gone()
-			return true, nil
-		case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
-			return false, err
-		case err != nil:
-			return false, nil //nolint:nilerr // the deadline ends this, with the last state that was seen
-		}
-		return r.over(obj)
-	})
-}
-
-func kindOf(kind string) runtime.Object {
-	switch kind {
-	case "StatefulSet":
-		return &appsv1.StatefulSet{}
-	case "DaemonSet":
-		return &appsv1.DaemonSet{}
-	}
-	return &appsv1.Deployment{}
+	return n
 }
 
 func compute(kind string, obj runtime.Object) (*status.Result, error) {

@@ -15,7 +15,10 @@ import (
 )
 
 const (
-	lookEvery = 2 * time.Second
+	// lookEvery is how often the pods are looked at where nothing changes: what
+	// lasts is trouble too.
+	lookEvery     = 2 * time.Second
+	failedCreates = "reason=FailedCreate"
 	// stuckFor is how long a pod may be held up by its image, its configuration
 	// or its own crashes until no more is waited for it. Each may heal by
 	// itself, but seldom does.
@@ -87,16 +90,18 @@ func podTrouble(p *corev1.Pod) string {
 // that is stuck for 20 s by its image, its configuration or its own crashes ends
 // the wait: the error is then Stuck's.
 func (c *Cluster) Beside(ctx context.Context, w Workload, tell func(string), wait func(context.Context) error) error {
-	return c.beside(ctx, w, newArrivals(w, func(Coming) {}), tell, wait)
+	l, stop := c.watched(ctx)
+	defer stop()
+	return l.beside(ctx, w, newArrivals(w, func(Coming) {}), tell, wait)
 }
 
 // beside is Beside, and notes the pods that come.
-func (c *Cluster) beside(ctx context.Context, w Workload, seen *arrivals, tell func(string), wait func(context.Context) error) error {
+func (l *watching) beside(ctx context.Context, w Workload, seen *arrivals, tell func(string), wait func(context.Context) error) error {
 	waiting, cancel := context.WithCancelCause(ctx)
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
-		if c.stuck(waiting, w, seen, tell) {
+		if l.stuck(waiting, w, seen, tell) {
 			cancel(errStuck)
 		}
 	}()
@@ -113,26 +118,26 @@ func (c *Cluster) beside(ctx context.Context, w Workload, seen *arrivals, tell f
 // Stuck says whether it was a pod's being stuck that ended a wait.
 func Stuck(err error) bool { return errors.Is(err, errStuck) }
 
-// stuck looks at the newest revision's pods until one is stuck, or the context
-// ends. What can't be asked just now is asked again.
-func (c *Cluster) stuck(ctx context.Context, w Workload, come *arrivals, tell func(string)) bool {
-	start := c.Now() // events have the cluster's times
+// stuck looks at the newest revision's pods as they change, until one is stuck or
+// the context ends.
+func (l *watching) stuck(ctx context.Context, w Workload, come *arrivals, tell func(string)) bool {
+	start, began := l.cluster.Now(), time.Now() // events have the cluster's times
 	seen := sightings{told: map[string]bool{}, since: map[types.UID]*spell{}}
-	for {
-		select {
-		case <-time.After(lookEvery):
-		case <-ctx.Done():
-			return false
+	changed, leave := l.woken(w.Namespace)
+	defer leave()
+	for ; ctx.Err() == nil; pause(ctx, changed, lookEvery) {
+		now, obj, err := l.workload(w)
+		if err != nil || obj == nil {
+			continue
 		}
-		shared := c.look()
-		pods, err := shared.NewestPods(ctx, w)
-		if err != nil {
+		pods, known := l.newestPods(now)
+		if !known {
 			continue
 		}
 		come.pods(pods)
 		news, stuck := seen.look(pods, time.Now())
-		if len(pods) < come.wanted() {
-			news = append(news, seen.first("no pod can be made: ", shared.failedCreate(ctx, w, start))...)
+		if len(pods) < come.wanted() && time.Since(began) >= lookEvery { // most are made at once, and no event needs to be asked for
+			news = append(news, seen.first("no pod can be made: ", l.failedCreate(now, start))...)
 		}
 		for _, words := range news {
 			tell(words)
@@ -141,6 +146,7 @@ func (c *Cluster) stuck(ctx context.Context, w Workload, come *arrivals, tell fu
 			return true
 		}
 	}
+	return false
 }
 
 // sightings are what was seen of a workload's pods so far.
@@ -208,7 +214,7 @@ func (c *Cluster) Trouble(ctx context.Context, w Workload) error {
 func (c *Cluster) notReady(ctx context.Context, w Workload, message string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if now, _, err := c.read(ctx, w); err == nil { // it may have been scaled
+	if now, err := c.read(ctx, w); err == nil { // it may have been scaled
 		w = now
 	}
 	var causes []string
@@ -247,9 +253,7 @@ func worst(pods []corev1.Pod) (*corev1.Pod, string) {
 // failedCreate is why the workload's newest pods were not made, by the last
 // event since then of the workload or its ReplicaSets, or "".
 func (c *Cluster) failedCreate(ctx context.Context, w Workload, since time.Time) string {
-	events, err := Recall(c, "Event", w.Namespace, func() (*corev1.EventList, error) {
-		return c.Core.CoreV1().Events(w.Namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=FailedCreate"})
-	})
+	events, err := c.Core.CoreV1().Events(w.Namespace).List(ctx, metav1.ListOptions{FieldSelector: failedCreates})
 	if err != nil {
 		return ""
 	}
@@ -257,9 +261,14 @@ func (c *Cluster) failedCreate(ctx context.Context, w Workload, since time.Time)
 	if err != nil {
 		return ""
 	}
+	return lastOf(events.Items, owners, since)
+}
+
+// lastOf is what the last of the events that are about one of the owners says.
+func lastOf(events []corev1.Event, owners []types.UID, since time.Time) string {
 	message, last := "", since.Add(-5*time.Second)
-	for i := range events.Items {
-		e := &events.Items[i]
+	for i := range events {
+		e := &events[i]
 		at := e.LastTimestamp.Time
 		if at.IsZero() {
 			at = e.EventTime.Time

@@ -24,6 +24,13 @@ func crashing(restarts int32) corev1.Pod {
 			LastTerminationState: corev1.ContainerState{Terminated: ended}}}}}
 }
 
+// badSet is the StatefulSet of the pod that crashes, whose controller has seen it.
+func badSet() *appsv1.StatefulSet {
+	return &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "bad", Namespace: "test", UID: "w"},
+		Spec:   appsv1.StatefulSetSpec{Replicas: new(int32(1)), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "bad"}}},
+		Status: appsv1.StatefulSetStatus{UpdateRevision: "bad-r"}}
+}
+
 // TestSightings: a trouble is told once, when it appears, and one that lasts
 // ends the wait, also where the pod runs in between; one that ran for long begins
 // anew.
@@ -71,7 +78,7 @@ func TestBesideStuck(t *testing.T) {
 		w := Workload{Kind: "StatefulSet", Namespace: "test", Name: "bad", UID: "w", Replicas: 1,
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "bad"}}}
 		pod := crashing(4)
-		c := &Cluster{Core: fake.NewClientset(&pod, &appsv1.ControllerRevision{
+		c := &Cluster{Core: fake.NewClientset(badSet(), &pod, &appsv1.ControllerRevision{
 			ObjectMeta: metav1.ObjectMeta{Name: "bad-r", Namespace: "test", Labels: w.Selector.MatchLabels,
 				OwnerReferences: []metav1.OwnerReference{{UID: "w", Controller: new(true)}}}, Revision: 1})}
 		var told []string
@@ -150,9 +157,7 @@ func TestToldWithinTen(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := Workload{Kind: "StatefulSet", Namespace: "test", Name: "bad", UID: "w", Replicas: 1,
 				Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "bad"}}}
-			c := &Cluster{Core: fake.NewClientset(&appsv1.ControllerRevision{
-				ObjectMeta: metav1.ObjectMeta{Name: "bad-r", Namespace: "test", Labels: w.Selector.MatchLabels,
-					OwnerReferences: []metav1.OwnerReference{{UID: "w", Controller: new(true)}}}, Revision: 1})}
+			c := &Cluster{Core: fake.NewClientset(badSet())}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			start := time.Now()

@@ -36,8 +36,13 @@ type Workload struct {
 	Recreate              bool           // every pod stops before a new one starts
 	MaxUnavailable        int32          // pods that a rollout may take away at once, rounded as its controller does
 	observed              bool           // the controller has seen the newest template
+	generation            int64          // of the object
+	revision              string         // the newest: a Deployment's number, a StatefulSet's name for it; or ""
 	from                  runtime.Object // what it was made of
 }
+
+// revisionAnnotation is on a Deployment and its ReplicaSets: their revision's number.
+const revisionAnnotation = "deployment.kubernetes.io/revision"
 
 // String is "Kind/name".
 func (w Workload) String() string { return w.Kind + "/" + w.Name }
@@ -105,29 +110,28 @@ func ended(j *batchv1.Job) bool {
 	})
 }
 
-// read gets the workload as it is now, and the object that it was made from.
-// One that is gone, or that another of its name has replaced, is a
-// *NotReadyError.
-func (c *Cluster) read(ctx context.Context, w Workload) (now Workload, obj runtime.Object, err error) {
+// read gets the workload as it is now. One that is gone, or that another of its
+// name has replaced, is a *NotReadyError.
+func (c *Cluster) read(ctx context.Context, w Workload) (now Workload, err error) {
 	apps := c.Core.AppsV1()
 	switch w.Kind {
 	case "Deployment":
 		d, e := apps.Deployments(w.Namespace).Get(ctx, w.Name, metav1.GetOptions{})
-		now, obj, err = fromDeployment(d), d, e
+		now, err = fromDeployment(d), e
 	case "StatefulSet":
 		s, e := apps.StatefulSets(w.Namespace).Get(ctx, w.Name, metav1.GetOptions{})
-		now, obj, err = fromStatefulSet(s), s, e
+		now, err = fromStatefulSet(s), e
 	case "DaemonSet":
 		d, e := apps.DaemonSets(w.Namespace).Get(ctx, w.Name, metav1.GetOptions{})
-		now, obj, err = fromDaemonSet(d), d, e
+		now, err = fromDaemonSet(d), e
 	}
 	if apierrors.IsNotFound(err) || err == nil && now.UID != w.UID {
-		return w, nil, &NotReadyError{Subject: w.String(), Cause: "it was deleted meanwhile"}
+		return w, &NotReadyError{Subject: w.String(), Cause: "it was deleted meanwhile"}
 	}
 	if err != nil {
-		return w, nil, fmt.Errorf("reading %s in namespace %s: %w", w, w.Namespace, err)
+		return w, fmt.Errorf("reading %s in namespace %s: %w", w, w.Namespace, err)
 	}
-	return now, obj, nil
+	return now, nil
 }
 
 // workloadOf is the workload of an object of the three kinds.
@@ -155,6 +159,7 @@ func fromDeployment(d *appsv1.Deployment) Workload {
 		}
 	}
 	w.observed = d.Status.ObservedGeneration >= d.Generation
+	w.revision = d.Annotations[revisionAnnotation]
 	return w
 }
 
@@ -177,6 +182,7 @@ func fromStatefulSet(s *appsv1.StatefulSet) Workload {
 		}})
 	}
 	w.observed = s.Status.ObservedGeneration >= s.Generation
+	w.revision = s.Status.UpdateRevision
 	return w
 }
 
@@ -208,7 +214,7 @@ func scaled(v *intstr.IntOrString, replicas int32, up bool) int32 {
 func workload(kind string, obj metav1.Object, selector *metav1.LabelSelector, template corev1.PodTemplateSpec, replicas *int32) Workload {
 	w := Workload{
 		Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName(),
-		UID: obj.GetUID(), Labels: obj.GetLabels(), ResourceVersion: obj.GetResourceVersion(),
+		UID: obj.GetUID(), Labels: obj.GetLabels(), ResourceVersion: obj.GetResourceVersion(), generation: obj.GetGeneration(),
 		Selector: selector, Template: template, Replicas: 1,
 	}
 	if replicas != nil {

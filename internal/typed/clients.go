@@ -119,7 +119,6 @@ func NewCore(cfg *rest.Config, over *http.Client) (Core, error) {
 			Deployments:         of[appsv1.Deployment, appsv1.DeploymentList](apps, "deployments"),
 			ReplicaSets:         of[appsv1.ReplicaSet, appsv1.ReplicaSetList](apps, "replicasets"),
 			StatefulSets:        of[appsv1.StatefulSet, appsv1.StatefulSetList](apps, "statefulsets"),
-			RESTClient:          func() rest.Interface { return apps },
 		},
 		auth: AuthorizationV1{SelfSubjectAccessReviews: func() Reviews[*authv1.SelfSubjectAccessReview] {
 			return In[authv1.SelfSubjectAccessReview, metav1.List](groups[authv1.SchemeGroupVersion], "selfsubjectaccessreviews", "")

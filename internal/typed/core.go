@@ -66,7 +66,6 @@ type AppsV1 struct {
 	Deployments         func(namespace string) Objects[*appsv1.Deployment, *appsv1.DeploymentList]
 	ReplicaSets         func(namespace string) Objects[*appsv1.ReplicaSet, *appsv1.ReplicaSetList]
 	StatefulSets        func(namespace string) Objects[*appsv1.StatefulSet, *appsv1.StatefulSetList]
-	RESTClient          func() rest.Interface
 }
 
 // AuthorizationV1 are kinds of authorization.k8s.io/v1.
