@@ -223,9 +223,11 @@ func (x *exposer) bringUp(ctx context.Context) error {
 		if err := x.awaitPort(ctx); err != nil {
 			return err
 		}
-		x.doc.Live, err = x.awaitLive(ctx, wrote)
+		if x.doc.Live, err = x.awaitLive(ctx, wrote || x.again.held); err != nil {
+			return err
+		}
 	}
-	return err
+	return x.letGo(ctx)
 }
 
 // change notes one change, and in text prints it at once: who watches sees

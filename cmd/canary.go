@@ -110,14 +110,19 @@ func (x *exposer) selectsVersions(selector map[string]string) bool {
 }
 
 // behindService are the pods that the exposure's Service may rightly lead to: the
-// workload's, and with a canary those of every workload that it selects.
+// workload's, and with a canary those of every workload that it selects, or did
+// select where the end of that is yet to come.
 func (x *exposer) behindService(ctx context.Context) ([]corev1.Pod, error) {
 	pods, err := x.cluster.Pods(ctx, x.workload)
-	if len(x.exposure.Subsets) == 0 || err != nil {
+	if len(x.exposure.Subsets) == 0 && !x.again.held || err != nil {
 		return pods, err
 	}
+	selected := x.selected
+	if x.again.held {
+		selected = labels.SelectorFromSet(x.selectedBefore())
+	}
 	for _, w := range x.others() {
-		if !x.selected.Matches(labels.Set(w.Template.Labels)) {
+		if !selected.Matches(labels.Set(w.Template.Labels)) {
 			continue
 		}
 		more, err := x.cluster.Pods(ctx, w)

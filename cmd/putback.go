@@ -42,7 +42,7 @@ func (x *exposer) putBack(ctx context.Context) error {
 	if err := x.listen(ctx, true); err != nil {
 		return err
 	}
-	if err := x.propose(ctx, objs); err != nil {
+	if err := x.propose(ctx, objs, x.undone); err != nil {
 		return err
 	}
 	var removals plan.Plan
@@ -78,7 +78,7 @@ func (x *exposer) listen(ctx context.Context, still bool) error {
 	}
 	gw := routes.Gateway(x.exposure.Namespace, manifest.GatewayName)
 	if gw == nil && still && len(x.again.served) > 0 { // the run took it away
-		return x.propose(ctx, []manifest.Object{manifest.GatewayObject(x.exposure.Namespace, x.exposure.GatewaySelector, x.again.served)})
+		return x.propose(ctx, []manifest.Object{manifest.GatewayObject(x.exposure.Namespace, x.exposure.GatewaySelector, x.again.served)}, x.undone)
 	}
 	if gw == nil || !manifest.Owned(gw.Labels) {
 		return nil
@@ -94,12 +94,12 @@ func (x *exposer) listen(ctx context.Context, still bool) error {
 	if len(servers) == 0 {
 		return nil
 	}
-	return x.propose(ctx, []manifest.Object{manifest.GatewayObject(gw.Namespace, gw.Spec.Selector, servers)})
+	return x.propose(ctx, []manifest.Object{manifest.GatewayObject(gw.Namespace, gw.Spec.Selector, servers)}, x.undone)
 }
 
-// propose applies the objects, where that changes anything, as part of the
-// undoing.
-func (x *exposer) propose(ctx context.Context, objs []manifest.Object) error {
+// propose applies the objects, where that changes anything; done is told of each
+// change.
+func (x *exposer) propose(ctx context.Context, objs []manifest.Object, done func(plan.Change)) error {
 	steps, err := k8s.Propose(ctx, x.appliers, objs)
 	if err != nil {
 		return err
@@ -109,5 +109,5 @@ func (x *exposer) propose(ctx context.Context, objs []manifest.Object) error {
 		return err
 	}
 	p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return !c.Writes() })
-	return k8s.Carry(ctx, x.appliers, p, x.undone)
+	return k8s.Carry(ctx, x.appliers, p, done)
 }

@@ -17,6 +17,7 @@ type replanning struct {
 	noted   map[manifest.ID]bool   // told of already
 	wrote   map[manifest.ID]bool
 	was     map[manifest.ID]*plan.State // each object when it was first looked at; nil: none
+	held    bool                        // the end of a DestinationRule, or of subsets, comes once the route is live
 	served  []manifest.Server           // by the namespace's own Gateway, when it was first looked at
 }
 
@@ -32,6 +33,9 @@ func (r *replanning) unmoved(p plan.Plan) error {
 	for _, c := range p.Changes {
 		if c.ID.Kind == "Gateway" && c.Action != plan.Reuse && c.ResourceVersion != r.gateway {
 			return k8s.Changed(c.ID)
+		}
+		if r.holds(c.ID) {
+			continue // it is this run's own doing
 		}
 		was, before := r.first[c.ID]
 		if !before {
@@ -53,6 +57,11 @@ func (r *replanning) saw(id manifest.ID, version string) {
 	if _, before := r.first[id]; !before {
 		r.first[id] = version
 	}
+}
+
+// holds says whether the end of what the object was is yet to come.
+func (r *replanning) holds(id manifest.ID) bool {
+	return r.held && (id.Kind == "DestinationRule" || id.Kind == "Service")
 }
 
 // keep keeps an object as it was when this run first looked.
@@ -107,11 +116,16 @@ func (xs batch) write(ctx context.Context) error {
 			}
 		}
 		planned = false
-		plans := make([]plan.Plan, len(xs))
-		for i, x := range xs {
-			plans[i] = x.planned
+		first, then, err := xs.inTwo()
+		if err != nil {
+			return err
 		}
-		if err := k8s.CarryAll(ctx, xs[0].appliers, plans, func(of int, c plan.Change) { xs[of].note(c) }); err != nil {
+		note := func(of int, c plan.Change) { xs[of].note(c) }
+		if err := k8s.CarryAll(ctx, xs[0].appliers, first, note); err != nil {
+			return err
+		}
+		xs.awaitSubsets(ctx, then)
+		if err := k8s.CarryAll(ctx, xs[0].appliers, then, note); err != nil {
 			return err
 		}
 		if !xs.wrote() {
@@ -139,6 +153,7 @@ func (xs batch) left() error {
 	for _, x := range xs {
 		for _, c := range x.planned.Changes {
 			switch {
+			case x.again.holds(c.ID):
 			case c.Action == plan.Create && x.again.wrote[c.ID]:
 				return vanished(c.ID)
 			case c.Writes():

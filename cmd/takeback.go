@@ -118,7 +118,7 @@ func (x *exposer) giveUpLabels(ctx context.Context) error {
 	if x.updated(x.workload.Kind) {
 		objs = append(objs, manifest.WorkloadObject(x.workload.Kind, x.workload.Namespace, x.workload.Name, x.workload.UID, nil))
 	}
-	return x.propose(ctx, objs)
+	return x.propose(ctx, objs, x.undone)
 }
 
 // undone notes one change of the undoing.

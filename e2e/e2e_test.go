@@ -69,6 +69,7 @@ func run(t *testing.T, dir string, serial bool) {
 			"exits":    script.Exits,
 			"apply":    cmdApply,
 			"calls":    cmdCalls,
+			"during":   cmdDuring,
 			"cluster":  cmdCluster,
 			"follower": cmdFollower,
 			"mark":     cmdMark,
