@@ -75,7 +75,8 @@ func (x *exposer) verifyCommand(addr string) string {
 		args = append(args, "--cert", "FILE", "--key", "FILE")
 	}
 	if x.shared {
-		args = append(args, "-n", x.exposure.Namespace, "--virtual-service", x.exposure.WorkloadName)
+		ns, name, _ := strings.Cut(x.routedBy()[0], "/")
+		args = append(args, "-n", ns, "--virtual-service", name)
 	}
 	return x.o.called.grpcmesh("verify", args...)
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"grpcmesh/internal/manifest"
 	"grpcmesh/internal/plan"
@@ -68,8 +69,12 @@ func (x *exposer) used() []plan.Change {
 	if e := x.exposure; e.Reuse != "" {
 		use(manifest.ID{Kind: "Service", Namespace: e.Namespace, Name: e.Reuse})
 	}
-	if x.exposure.UseGateway != "" {
+	if gw := x.routes.Gateway(x.exposure.Gateway().Namespace, x.exposure.Gateway().Name); gw != nil && x.exposure.UseGateway != "" && !manifest.Owned(gw.Labels) {
 		use(x.exposure.Gateway())
+	}
+	for _, name := range x.exposure.UseRoutes {
+		ns, name, _ := strings.Cut(name, "/")
+		use(manifest.ID{Kind: "VirtualService", Namespace: ns, Name: name})
 	}
 	return changes
 }

@@ -159,6 +159,36 @@ func (x *exposer) use(gw *clientnet.Gateway) {
 	}
 }
 
+// useRoutes takes the VirtualServices of someone else's that already do what the
+// route would; false where there are none, or through another Gateway than is
+// asked for.
+func (x *exposer) useRoutes(routes istio.Routes) bool {
+	e := &x.exposure
+	e.UseRoutes = nil
+	used, gw := routes.Routed(x.ingress, x.open.Port, *e, x.authority())
+	id, asked := x.intent.AskedGateway()
+	if len(used) == 0 || asked && (id.Namespace != gw.Namespace || id.Name != gw.Name) {
+		return false
+	}
+	e.UseGateway, e.Servers, x.shared = gw.Namespace+"/"+gw.Name, nil, len(used) > 1 || len(e.MatchServices) > 0
+	for _, vs := range used {
+		e.UseRoutes = append(e.UseRoutes, vs.Namespace+"/"+vs.Name)
+	}
+	if x.doc == nil {
+		x.say("           VirtualService %s is not grpcmesh's and leads these calls to Service %s already; it is used as it is", strings.Join(e.UseRoutes, " and "), e.ServiceName())
+	}
+	return true
+}
+
+// routedBy are the VirtualServices, as namespace/name, that lead the calls: those in
+// use, or the exposure's own.
+func (x *exposer) routedBy() []string {
+	if e := x.exposure; len(e.UseRoutes) == 0 {
+		return []string{e.Namespace + "/" + e.WorkloadName}
+	}
+	return x.exposure.UseRoutes
+}
+
 // findTwoGateways says which Gateways of someone else's listen for the host on the
 // port beside the one that is made: one of them can be chosen instead.
 func (x *exposer) findTwoGateways(context.Context) error {

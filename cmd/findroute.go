@@ -80,6 +80,9 @@ func (x *exposer) lead(routes istio.Routes) error {
 		routes.Version(x.exposure.Namespace, x.exposure.WorkloadName))
 	routes = x.merging.with(routes, x.before)
 	e := &x.exposure
+	if x.useRoutes(routes) {
+		return nil
+	}
 	if listens, err := x.bind(routes); err != nil || !listens {
 		return err // else it can't be as wanted, which the plan says better than what it would bring about
 	}

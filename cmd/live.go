@@ -96,8 +96,8 @@ func (x *exposer) awaitLive(ctx context.Context, wrote bool) (*report.Live, erro
 			return nil, err
 		}
 	}
-	x.watch()                            // what comes and goes while it waits is to be seen
-	if wrote && !x.exposure.TLS.Mutual { // of that, no call can be made
+	x.watch()                                                              // what comes and goes while it waits is to be seen
+	if wrote && !x.exposure.TLS.Mutual && len(x.exposure.UseRoutes) == 0 { // of mutual TLS no call can be made; what is someone else's is not copied
 		remove, err := l.addProbe(ctx)
 		if err != nil {
 			return nil, err

@@ -536,7 +536,7 @@ func TestNotServed(t *testing.T) {
 		{"a more specific one", []istio.Candidate{of("other", "10.0.0.1")}, "calls for 10.0.0.1 are taken by VirtualService test/other (host 10.0.0.1)"},
 		{"nobody", nil, "no Gateway leads calls for 10.0.0.1 to it"},
 	} {
-		if got := notServed(tc.serving, "test/server", "10.0.0.1"); got != tc.want {
+		if got := notServed(tc.serving, []string{"test/server"}, "10.0.0.1"); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}
@@ -549,7 +549,7 @@ func TestTakenFrom(t *testing.T) {
 		{"test/server", "/c.D/Get", ""}, // nobody's: the calls will tell
 		{"test/cart", "/a.B/Get", "calls to /a.B/Get of a are taken by VirtualService test/server"},
 	} {
-		if got := takenFrom(table, tc.vs, istio.Call{Path: tc.path, Authority: "a"}); got != tc.want {
+		if got := takenFrom(table, []string{tc.vs}, istio.Call{Path: tc.path, Authority: "a"}); got != tc.want {
 			t.Errorf("%s of %s: %q, want %q", tc.path, tc.vs, got, tc.want)
 		}
 	}

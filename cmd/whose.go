@@ -28,26 +28,26 @@ func (x *exposer) serves(ctx context.Context, call istio.Call) error {
 	if err != nil {
 		return err
 	}
-	vs := x.exposure.Namespace + "/" + x.exposure.WorkloadName
+	by := x.routedBy()
 	serving := routes.Serving(x.met(routes, call.Authority), call.Authority)
-	why := notServed(serving, vs, call.Authority)
+	why := notServed(serving, by, call.Authority)
 	if why == "" {
-		why = takenFrom(routes.Table(serving[0].Listener, serving), vs, call)
+		why = takenFrom(routes.Table(serving[0].Listener, serving), by, call)
 	}
 	if why != "" {
-		return &k8s.NotReadyError{Subject: "VirtualService " + vs, Cause: why,
+		return &k8s.NotReadyError{Subject: "VirtualService " + strings.Join(by, " and "), Cause: why,
 			Hint: "Everything was written. Expose under a host of its own: --host NAME"}
 	}
 	return nil
 }
 
-// notServed is why none of those that serve the authority is the VirtualService,
-// namespace/name, or "".
-func notServed(serving []istio.Candidate, vs, authority string) string {
+// notServed is why none of those that serve the authority is one of the
+// VirtualServices, namespace/name, or "".
+func notServed(serving []istio.Candidate, by []string, authority string) string {
 	var others []string
 	for _, c := range serving {
 		name := c.VirtualService.Namespace + "/" + c.VirtualService.Name
-		if name == vs {
+		if slices.Contains(by, name) {
 			return ""
 		}
 		others = append(others, fmt.Sprintf("VirtualService %s (host %s)", name, c.Host))
@@ -58,11 +58,11 @@ func notServed(serving []istio.Candidate, vs, authority string) string {
 	return "calls for " + authority + " are taken by " + strings.Join(others, " and ")
 }
 
-// takenFrom is why calls of the path do not come to the VirtualService, though
-// it serves their host, or "".
-func takenFrom(table istio.Table, vs string, call istio.Call) string {
+// takenFrom is why calls of the path do not come to one of the VirtualServices,
+// though they serve their host, or "".
+func takenFrom(table istio.Table, by []string, call istio.Call) string {
 	taken := table.Take(call)
-	if name := taken.Entry.VirtualService; taken.OK && taken.Unsure == "" && name.Namespace+"/"+name.Name != vs {
+	if name := taken.Entry.VirtualService; taken.OK && taken.Unsure == "" && !slices.Contains(by, name.Namespace+"/"+name.Name) {
 		return fmt.Sprintf("calls to %s of %s are taken by %s", call.Path, call.Authority, taken.Entry)
 	}
 	return ""

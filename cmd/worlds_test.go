@@ -20,6 +20,7 @@ func TestWorldsForeign(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
+		w.furnish(t)
 		for range rapid.IntRange(0, 4).Draw(t, "before") {
 			w.meddle(t)
 		}
@@ -137,6 +138,7 @@ func TestWorldsUndone(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
+		w.furnish(t)
 		for range rapid.IntRange(0, 2).Draw(t, "before") {
 			w.meddle(t)
 		}

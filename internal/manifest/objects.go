@@ -73,7 +73,10 @@ type Exposure struct {
 	// UseGateway is someone else's Gateway that already listens as wanted, as
 	// namespace/name: it is left alone, and the route is bound to it. Empty: the
 	// namespace's own is made.
-	UseGateway      string
+	UseGateway string
+	// UseRoutes are VirtualServices of someone else's that already lead there what
+	// the exposure's would, as namespace/name: none is made.
+	UseRoutes       []string
 	GatewaySelector map[string]string
 	GatewayPort     int      // of the gateway's Service; noted on the VirtualService
 	Servers         []Server // what the Gateway should listen on, others' needs of it included
@@ -138,7 +141,9 @@ func (e Exposure) Objects() []Object {
 	if e.UseGateway == "" {
 		objs = append(objs, e.gateway())
 	}
-	objs = append(objs, e.virtualService())
+	if len(e.UseRoutes) == 0 {
+		objs = append(objs, e.virtualService())
+	}
 	if len(e.PodLabel) > 0 { // the last, as a restart is: it makes the pods anew
 		objs = append(objs, WorkloadObject(e.WorkloadKind, e.Namespace, e.WorkloadName, e.WorkloadUID, e.PodLabel))
 	}

@@ -261,6 +261,7 @@ func TestObjectsInOrder(t *testing.T) {
 		{"Gateway reused", func(e *manifest.Exposure) { e.UseGateway = "edge/web" }, "Service/server VirtualService/server"},
 		{"with a rule", func(e *manifest.Exposure) { e.Route.LB = "RANDOM" }, "Service/server DestinationRule/server Gateway/grpc VirtualService/server"},
 		{"rule reused", func(e *manifest.Exposure) { e.Route.LB, e.ReuseRule = "RANDOM", true }, "Service/server Gateway/grpc VirtualService/server"},
+		{"Gateway and VirtualService in use", func(e *manifest.Exposure) { e.UseGateway, e.UseRoutes = "edge/web", []string{"edge/web"} }, "Service/server"},
 		{"both reused", func(e *manifest.Exposure) { e.Reuse, e.UseGateway, e.InjectLabel = "greeter", "test/grpc", inject },
 			"Namespace/test VirtualService/server"},
 	} {
