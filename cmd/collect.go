@@ -33,6 +33,10 @@ type run struct {
 	line  *progress
 	marks map[string]string // metadata of calls by the probe route, once known
 
+	spared probe.Call   // the call that hurts no pod, where outlier detection is on
+	spares []probe.Call // to be tried for that
+	ejects string       // why verify's own calls may put pods out
+
 	after  []check.Endpoint // at the end of the check, where a load followed
 	loaded *report.Load
 
@@ -122,7 +126,7 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 	if r.o.load.asked && r.loaded == nil {
 		r.noLoad(e, "the check did not come that far")
 	}
-	e.Control = r.control(ctx, e)
+	e.Control, e.Ejects = r.control(ctx, e), r.ejects
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	after := r.after
@@ -164,6 +168,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {
 		return err
 	}
+	r.spare()
 	if err := r.awaitProbe(ctx); err != nil {
 		if !errors.Is(err, errNotLive) {
 			return err
@@ -225,7 +230,7 @@ func (r *run) awaitProbe(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		s, err := r.call(ctx, r.probing())
-		if err == nil && s.Stamped {
+		if hurt := err == nil && r.hurt(s); err == nil && s.Stamped && !hurt {
 			return nil
 		}
 		select {

@@ -126,6 +126,9 @@ func (r *run) userCalls(ctx context.Context, e *check.Evidence) []probe.Call {
 	if n := slices.IndexFunc(calls, func(c probe.Call) bool { return !r.ours(c.Path) }); n >= 0 {
 		calls = calls[:max(n, 1)]
 	}
+	if call, ok := r.userSpared(ctx); ok {
+		return []probe.Call{call}
+	}
 	e.Unreadable, e.Real = anyUnreadable(calls) && !r.o.user.on(), r.o.user.on()
 	return calls
 }

@@ -13,6 +13,9 @@ import (
 // it is, or else one of a method that the app does not have. why is why the user's
 // can't be made there, or "".
 func (r *run) loading() (call probe.Call, why string) {
+	if !r.o.user.on() && r.ejects != "" {
+		return probe.Call{}, r.ejects + ": a load of them would put out one pod after another; give a real one with --call"
+	}
 	if !r.o.user.on() {
 		return r.probing(), ""
 	}

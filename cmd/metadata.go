@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"encoding/base64"
 	"maps"
 	"regexp"
@@ -120,5 +121,5 @@ func (o *verifyOptions) describe(t *target) string {
 
 // probing is the call by the probe route that pods are told apart by.
 func (r *run) probing() probe.Call {
-	return probe.Call{Path: noPath, Nonce: r.nonce, Proof: r.proof, Metadata: r.marked()}
+	return r.byProbe(probe.Call{Path: cmp.Or(r.spared.Path, noPath), Payload: r.spared.Payload, Metadata: r.marked()})
 }

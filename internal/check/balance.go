@@ -154,6 +154,9 @@ func (d *digest) stuckNeeded() int {
 // preferred by design: which ones, and how much, is not known here.
 func (d *digest) spread() []Finding {
 	findings := d.tests()
+	if d.Ejects != "" && has(findings, Fail) {
+		return []Finding{found(codePrefers, findings[0].Subject, findings[0].Message+"; but the calls of this check, or of one before it, may be why: "+d.Ejects, d.realCall())}
+	}
 	if d.Prefers == "" || !has(findings, Fail) {
 		return findings
 	}

@@ -135,6 +135,8 @@ type Evidence struct {
 	// Prefers, if not empty, is why some endpoints may rightly get more than
 	// their share, or others nothing.
 	Prefers string `json:"prefers,omitempty"`
+	// Ejects, if not empty, is why the run's own calls may have put pods out.
+	Ejects string `json:"ejects,omitempty"`
 	// Undefined are subsets that the route leads to and nothing defines.
 	Undefined []string `json:"undefined,omitempty"`
 	// Nowhere are the destinations, but for those, that are to get calls and

@@ -48,6 +48,7 @@ const (
 	codePartial     = "GM256"
 	codeNoControl   = "GM257"
 	codeControl     = "GM258"
+	codeEjects      = "GM259"
 	codeUnverified  = "GM260"
 	codeUnnumbered  = "GM261"
 )
@@ -111,6 +112,7 @@ func Codes() []Code {
 		{codePartial, Pass, Info, "the route takes some of the app's services only"},
 		{codeNoControl, Pass, Warning, "the control at the Service itself could not be made"},
 		{codeControl, Pass, Info, "the Service's own address spreads calls over pods too: something before it balances"},
+		{codeEjects, Pass, Warning, "outlier detection counts this check's own calls as errors, and may put pods out for them"},
 		{codeUnverified, Pass, Warning, "the server's certificate was not verified: whoever answered may be anyone"},
 		{codeUnnumbered, Pass, Warning, "how many pods there should be is not known, so that coverage was not judged"},
 	}

@@ -37,6 +37,9 @@ func (d *digest) notes(findings []Finding) []Finding {
 		}
 		note(codeReconciled, message, "run it again when the rollout is over, to cover the new ones too")
 	}
+	if d.Ejects != "" {
+		note(codeEjects, d.Ejects+": pods may be out for a while after it", d.realCall())
+	}
 	if d.goAway && !coded(codeNoProof) {
 		note(codeRenewed, "the gateway ended a connection by GOAWAY during the run", "clients see that too: check that they reconnect")
 	}
@@ -157,6 +160,11 @@ func (d *digest) names() (namespace, service, route string) {
 // verify is the command that runs this check with further flags.
 func (d *digest) verify(flags string) string {
 	return fmt.Sprintf("grpcmesh verify --addr %s %s", cmp.Or(d.Where.Address, "HOST:PORT"), flags)
+}
+
+// realCall is the command that makes calls which the app answers.
+func (d *digest) realCall() string {
+	return d.verify("--call PACKAGE.SERVICE/METHOD --data JSON")
 }
 
 // more is the command that may make enough calls.

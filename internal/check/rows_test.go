@@ -116,6 +116,11 @@ func routeRows() []row {
 		{"preferred, and too few calls", both(prefer, calls(repeat(2, stamped(podA), stamped(podB)))), Inconclusive, []string{"GM232"}},
 		{"preferred, and the hop fails", both(prefer, calls(repeat(9, flagged("UH", "")))), Fail, []string{"GM204"}},
 
+		// Outlier detection that counts the check's own calls as errors.
+		{"own calls put pods out, and all is well", ejects, Pass, []string{"GM259"}},
+		{"own calls put pods out, and one gets none", both(ejects, calls(repeat(12, stamped(podA), stamped(podB)))), Inconclusive, []string{"GM242", "GM259"}},
+		{"own calls put pods out, and the hop fails", both(ejects, calls(repeat(9, flagged("UH", "")))), Fail, []string{"GM204", "GM259"}},
+
 		// Endpoints that change.
 		{"a change that is explained", func(e *Evidence) {
 			e.Changed = []string{"app-7d9c-z at " + nobod + ": became ready"}
@@ -313,6 +318,9 @@ func sidecarRows() []row {
 		{"layer 4 that spreads", both(each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Pass, nil},
 	}
 }
+
+// ejects says that the check's own calls may put pods out.
+func ejects(e *Evidence) { e.Ejects = "outlier detection puts a pod out after 5 errors in a row" }
 
 // disagree says that one side speaks TLS and the other does not take it.
 func disagree(e *Evidence) {

@@ -19,6 +19,8 @@ func (d *digest) toWitness(why string) string {
 	switch {
 	case strings.Contains(why, serviceTime):
 		return "kubectl get envoyfilter,virtualservice -A -o yaml: does one remove " + serviceTime + " from answers"
+	case strings.HasSuffix(why, "with --call"):
+		return d.realCall()
 	case strings.Contains(why, " only with "): // what verify's calls don't have
 		return fmt.Sprintf("make a call that has it, which verify can't; whether users' calls do, compare with: kubectl -n %s get virtualservice %s -o yaml", namespace, route)
 	}

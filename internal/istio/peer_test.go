@@ -71,3 +71,19 @@ func TestEffectiveTLS(t *testing.T) {
 		}
 	}
 }
+
+// TestPutsOut: Envoy's own default where a rule says nothing, and never where
+// only gateway errors count.
+func TestPutsOut(t *testing.T) {
+	for spec, want := range map[string]int{
+		"host: server": 0,
+		"host: server, trafficPolicy: {outlierDetection: {}}":                                                                                                                5,
+		"host: server, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 2}}":                                                                                         2,
+		"host: server, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 0, consecutiveGatewayErrors: 3}}":                                                            0,
+		"host: server, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 2}, portLevelSettings: [{port: {number: 80}, outlierDetection: {consecutive5xxErrors: 9}}]}": 9,
+	} {
+		if got := policyOf(&rule(t, "shop", "a", spec).Spec, parseMeshConfig(""), &corev1.Service{}, 80, Destination{}).PutsOut; got != want {
+			t.Errorf("%s: %d, want %d", spec, got, want)
+		}
+	}
+}

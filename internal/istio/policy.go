@@ -26,6 +26,7 @@ type Policy struct {
 	Warmup  time.Duration                // how long a new pod gets fewer calls
 	Idler   bool                         // of two pods drawn, the one with fewer calls under way gets the call
 	Subsets map[string]map[string]string // labels of the pods of each subset
+	PutsOut int                          // outlier detection puts a pod out after so many errors in a row; 0: it doesn't
 	TLS     string                       // the mode by which the gateway is told to call pods; empty: it finds out itself
 	HTTP2   bool                         // calls keep to HTTP/2, even on a port that Istio does not take for it
 	// Denied is the API server's refusal to show the DestinationRules of some
@@ -116,6 +117,7 @@ func policyOf(rule *networking.DestinationRule, mesh meshConfig, svc *corev1.Ser
 	p.Sticky = sticky(lb, routeHash(rule.GetTrafficPolicy(), ofSubset, d.Port))
 	p.Idler = idler(lb)
 	p.Prefers, p.Within = prefers(lb, outlier, mesh, svc)
+	p.PutsOut = putsOut(outlier)
 	p.TLS = effectiveTLS(rule.GetTrafficPolicy(), ofSubset, port)
 	p.HTTP2 = keepsHTTP2(rule.GetTrafficPolicy(), ofSubset, mesh, port)
 	p.Warmup = cmp.Or(lb.GetWarmup().GetDuration().AsDuration(), lb.GetWarmupDurationSecs().AsDuration()) // the second is deprecated, and in use
@@ -139,6 +141,19 @@ func effective(rule, subset *networking.TrafficPolicy, port int) (*networking.Lo
 		outlier = subset.OutlierDetection
 	}
 	return lb, outlier
+}
+
+// putsOut is after how many 5xx in a row outlier detection puts a pod out; 0
+// where it doesn't. Envoy's own default is 5. What gRPC calls UNIMPLEMENTED or
+// INTERNAL are such; the narrower gateway errors are not.
+func putsOut(outlier *networking.OutlierDetection) int {
+	switch {
+	case outlier == nil:
+		return 0
+	case outlier.Consecutive_5XxErrors != nil:
+		return int(outlier.Consecutive_5XxErrors.Value)
+	}
+	return 5
 }
 
 // keepsHTTP2 says whether a gateway makes its calls to the port by HTTP/2
