@@ -27,7 +27,7 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why string) error {
 	}
 	doc := &report.Verify{APIVersion: report.APIVersion, Kind: "VerifyReport", Address: o.addr, Authority: o.dialAuthority(),
 		Target: "an address, with no cluster to ask what is behind it"}
-	e := check.Evidence{Rung: check.RungRoute, Streams: o.user.stream != nil, Alpha: o.alpha, Limit: o.limit(), Real: o.user.on(), Where: check.Where{Address: o.addr}, TLS: secured(r.conn)}
+	e := check.Evidence{Rung: check.RungRoute, Streams: o.user.stream != nil, Alpha: o.alpha, Limit: o.limit(), Real: o.user.on(), Where: check.Where{Address: o.addr}, Command: o.command(), TLS: secured(r.conn)}
 	if o.load.asked {
 		r.noLoad(&e, "there is no cluster to add a probe route to")
 	}

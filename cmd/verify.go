@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,6 +56,7 @@ type verifyOptions struct {
 	told              bool // the report was printed, or could not be
 	called            called
 	given, givenPlain []string // the flags that were given; and without those of TLS
+	givenAlike        []string // those that any check of a run has in common
 }
 
 // methodPath is a gRPC method's path, as it stands in :path.
@@ -115,6 +117,7 @@ says which pod answered (--identify=app): that needs no cluster, and nothing che
 				o.namespace = f.Value.String()
 			}
 			o.called, o.given, o.givenPlain = calledAs(c), givenFlags(c, "tls"), givenFlags(c, tlsNames()...)
+			o.givenAlike = givenFlags(c, "addr", "authority", "namespace", "virtual-service", "all", "filename", "output", "report", "samples")
 			o.tls.off = c.Flags().Changed("tls") && !o.tls.use
 			o.loadGiven(c)
 			if o.from != "" {
@@ -162,6 +165,17 @@ func (o *verifyOptions) authorityHost() string {
 		return host
 	}
 	return o.authority
+}
+
+// command are the words of the command that makes this one check.
+func (o *verifyOptions) command() []string {
+	words := []string{o.called.program, "verify", "--addr", quote(o.addr)}
+	for _, f := range [][2]string{{"--authority", o.authority}, {"--namespace", o.namespace}, {"--virtual-service", o.virtualService}} {
+		if f[1] != "" {
+			words = append(words, f[0], quote(f[1]))
+		}
+	}
+	return slices.Concat(words, quoteAll(o.givenAlike), o.called.connection)
 }
 
 // run is the whole way: address, target, samples, verdict, report.

@@ -161,6 +161,9 @@ type Evidence struct {
 	// Limit is the most calls the user allows; 0 is no limit.
 	Limit int   `json:"limit,omitempty"`
 	Where Where `json:"where,omitzero"`
+	// Command are the words of the command that makes just this check, for a
+	// shell: what is to be run next begins with it.
+	Command []string `json:"command,omitempty"`
 	// TLS is how the first connection was secured; nil: it was plaintext.
 	TLS *TLS `json:"tls,omitempty"`
 }

@@ -244,3 +244,19 @@ func TestResult(t *testing.T) {
 		t.Error("saved evidence is judged differently:", diff)
 	}
 }
+
+// TestNextCommand: what is to be run next is the check as it was made, with
+// other values of the flags that are to change.
+func TestNextCommand(t *testing.T) {
+	for _, tc := range []struct{ words, flags, want string }{
+		{"", "--requests 78", "grpcmesh verify --addr a:1 --requests 78"},
+		{"grpcmesh verify --addr a:1 --authority b --requests 3 --read-only", "--requests 78", "grpcmesh verify --addr a:1 --authority b --read-only --requests 78"},
+		{"grpcmesh verify --addr a:1 --identify admin", "--identify=route", "grpcmesh verify --addr a:1 --identify=route"},
+		{"grpcmesh verify --addr a:1 --during-rollout --rate 5", "--during-rollout --timeout 5m", "grpcmesh verify --addr a:1 --rate 5 --during-rollout --timeout 5m"},
+	} {
+		d := &digest{Evidence: Evidence{Command: strings.Fields(tc.words), Where: Where{Address: "a:1"}}}
+		if got := d.verify(tc.flags); got != tc.want {
+			t.Errorf("%q with %s: %q, want %q", tc.words, tc.flags, got, tc.want)
+		}
+	}
+}

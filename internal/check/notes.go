@@ -157,9 +157,27 @@ func (d *digest) names() (namespace, service, route string) {
 	return cmp.Or(d.Where.Namespace, "NAMESPACE"), cmp.Or(d.Where.Service, "SERVICE"), cmp.Or(d.Where.VirtualService, "VIRTUALSERVICE")
 }
 
-// verify is the command that runs this check with further flags.
+// verify is the command that runs this check with further flags, or with other
+// values of those that it had.
 func (d *digest) verify(flags string) string {
-	return fmt.Sprintf("grpcmesh verify --addr %s %s", cmp.Or(d.Where.Address, "HOST:PORT"), flags)
+	words := d.Command
+	if len(words) == 0 {
+		words = []string{"grpcmesh", "verify", "--addr", cmp.Or(d.Where.Address, "HOST:PORT")}
+	}
+	words = slices.Clone(words)
+	for _, flag := range strings.Fields(flags) {
+		name, _, _ := strings.Cut(flag, "=")
+		i := slices.Index(words, name)
+		if i < 0 || !strings.HasPrefix(name, "--") {
+			continue
+		}
+		end := i + 1
+		if end < len(words) && !strings.HasPrefix(words[end], "--") {
+			end++
+		}
+		words = slices.Delete(words, i, end)
+	}
+	return strings.Join(append(words, flags), " ")
 }
 
 // realCall is the command that makes calls which the app answers.
