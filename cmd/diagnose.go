@@ -71,6 +71,11 @@ func (d *checkup) diagnoseGateways(ctx context.Context) error {
 				return err
 			}
 		}
+		for _, in := range istio.SelectedBy(gw, d.ingresses) {
+			if f, ok := in.TooOld(); ok {
+				d.tell(f) // once, whoever selects it
+			}
+		}
 		for _, in := range d.ingresses {
 			waits := in.Type == corev1.ServiceTypeLoadBalancer && len(in.Addresses) == 0
 			if waits && labels.SelectorFromSet(gw.Spec.Selector).Matches(labels.Set(in.Selector)) {

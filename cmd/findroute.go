@@ -29,6 +29,9 @@ func (x *exposer) findGateway(ctx context.Context) error {
 	if x.ingress, alike, err = istio.ChooseIngress(all, asked, x.intent.GatewayPort, x.exposure.Port); err != nil {
 		return err
 	}
+	if err := x.findAge(); err != nil {
+		return err
+	}
 	if gw != nil {
 		if err := x.offered(gw); err != nil {
 			return err
@@ -56,6 +59,18 @@ func (x *exposer) findGateway(ctx context.Context) error {
 			at = ", at " + strings.Join(in.Addresses, " and ")
 		}
 		x.say("           Service %s leads to the same pods and would do as well; what is exposed is reached through it too%s", in, at)
+	}
+	return nil
+}
+
+// findAge warns of a gateway that is too old for a part of the proofs, and
+// refuses one that is too old for what is written.
+func (x *exposer) findAge() error {
+	if err := x.ingress.NotTooOld(); err != nil {
+		return err
+	}
+	if f, ok := x.ingress.TooOld(); ok {
+		x.found(f)
 	}
 	return nil
 }

@@ -164,6 +164,9 @@ type liveCheck struct {
 // after the context has ended. Where this user may not do both, none is added.
 func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 	x := l.x
+	if _, old := x.ingress.TooOld(); old {
+		return func() {}, nil
+	}
 	if missing, err := x.cluster.Missing(ctx, toProbe(x.exposure.Namespace)); err != nil || len(missing) > 0 {
 		return func() {}, err
 	}

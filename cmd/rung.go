@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"grpcmesh/internal/check"
+	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
 )
@@ -85,6 +86,11 @@ func (r *run) hidden() string {
 	if r.o.user.stream != nil {
 		if why := r.before(r.o.path, r.o.metadata); why != "" {
 			return why
+		}
+	}
+	for _, in := range r.t.gateways() {
+		if v, _ := in.Version(); v != (istio.Version{}) && v.Before(istio.Stamping()) {
+			return fmt.Sprintf("the proxies of gateway %s are of Istio %s, and before %s they refuse a probe route, and all routes with it", in, v, istio.Stamping())
 		}
 	}
 	if taken := r.t.table.Take(r.t.call(r.o.dialAuthority(), noPath, r.marked())); taken.OK && !taken.Entry.TakesAll() {

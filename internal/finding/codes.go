@@ -13,6 +13,7 @@ const (
 	MeshsOwn    = "GM106"
 	Excluded    = "GM107"
 	Unchecked   = "GM108"
+	OldMesh     = "GM109"
 
 	// Injection.
 	OptedOut       = "GM110"
@@ -112,6 +113,7 @@ func Codes() []Code {
 		{MeshsOwn, Error, "", "the mesh itself runs in the namespace"},
 		{Excluded, Error, "", "the injector passes the namespace by, whatever its labels"},
 		{Unchecked, Warning, "", "something was not looked at, for want of a permission"},
+		{OldMesh, Warning, "", "the gateway's proxies are older than what grpcmesh needs"},
 		{OptedOut, Error, "", "the namespace says istio-injection=disabled"},
 		{Stale, Error, "", "the namespace carries an injection label that no live injector answers to"},
 		{OtherRevision, Error, "", "the namespace is injected by another revision than --revision asks for"},
