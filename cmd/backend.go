@@ -97,6 +97,19 @@ func (b *backendFlags) bind(m *message.Method) error {
 	return nil
 }
 
+// unasked says, where the cluster was in the way of a run that needs none, how to
+// do without it.
+func (o *verifyOptions) unasked(err error) error {
+	if !o.backend.on() || errors.As(err, new(*probe.DialError)) {
+		return err
+	}
+	switch ExitCode(err) {
+	case exitUsage, exitDenied, exitError:
+		return fmt.Errorf("%w\nWith --expect N, which says how many pods there should be, no cluster is asked", err)
+	}
+	return err
+}
+
 // asApp takes the rung app where no better one can be had: where not even the
 // sidecars' counters may be read.
 func (r *run) asApp(ctx context.Context, rung, why string) (string, string, error) {

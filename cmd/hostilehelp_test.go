@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"testing"
+	"time"
 )
 
 // writeProto writes the service that hostile servers pretend to have.
@@ -48,3 +50,25 @@ func percent(text string) string {
 }
 
 func matches(text, pattern string) bool { return regexp.MustCompile(pattern).MatchString(text) }
+
+// peakOf watches a process until it ends, and then tells the most memory that it
+// had resident, as the kernel's high-water mark was last seen. What getrusage says
+// is no use: it begins with what the parent had.
+func peakOf(pid int) <-chan int64 {
+	peak := make(chan int64, 1)
+	go func() {
+		most := int64(0)
+		for {
+			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			mark := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+			if err != nil || mark == nil { // it has ended
+				peak <- most
+				return
+			}
+			kib, _ := strconv.ParseInt(string(mark[1]), 10, 64)
+			most = max(most, kib<<10)
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	return peak
+}

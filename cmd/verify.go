@@ -219,7 +219,7 @@ func (o *verifyOptions) verified(ctx context.Context) error {
 	}
 	doc, evidence, err := o.examine(ctx, cluster, mesh)
 	if err != nil {
-		return outOfTime(ctx, err, o.timeout)
+		return o.unasked(outOfTime(ctx, err, o.timeout))
 	}
 	return o.judge(doc, *evidence)
 }
