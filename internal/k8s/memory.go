@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,6 +45,7 @@ type memory struct {
 
 	mu    sync.Mutex
 	lists map[string]map[string]*kept // by kind, and then by what was listed of it
+	since map[string]time.Time        // when what is kept of a kind was first asked for
 
 	asking sync.Mutex
 	may    map[Permission]bool
@@ -60,7 +62,7 @@ type kept struct {
 // calls Forget. What is to be seen as it changes is read by Live.
 func (c *Cluster) Remembering(reach Reach) *Cluster {
 	one := *c
-	one.memory = &memory{reach: reach, lists: map[string]map[string]*kept{}, may: map[Permission]bool{}}
+	one.memory = &memory{reach: reach, lists: map[string]map[string]*kept{}, since: map[string]time.Time{}, may: map[Permission]bool{}}
 	return &one
 }
 
@@ -84,6 +86,15 @@ func (c *Cluster) Forget(kinds ...string) {
 	}
 }
 
+// renew forgets what is kept of a kind for longer than that.
+func (m *memory) renew(kind string, age time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.since[kind]) > age {
+		delete(m.lists, kind)
+	}
+}
+
 // Recall is what find found for this run before, of one kind and by one name;
 // find is called where it was not asked for yet. An error is kept too.
 func Recall[T any](c *Cluster, kind, name string, find func() (T, error)) (T, error) {
@@ -93,7 +104,7 @@ func Recall[T any](c *Cluster, kind, name string, find func() (T, error)) (T, er
 	m := c.memory
 	m.mu.Lock()
 	if m.lists[kind] == nil {
-		m.lists[kind] = map[string]*kept{}
+		m.lists[kind], m.since[kind] = map[string]*kept{}, time.Now()
 	}
 	k := m.lists[kind][name]
 	if k == nil {

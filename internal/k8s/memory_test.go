@@ -3,17 +3,21 @@ package k8s
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	k8stesting "k8s.io/client-go/testing"
 
 	"grpcmesh/internal/manifest"
@@ -169,4 +173,54 @@ func TestCarryAll(t *testing.T) {
 			t.Errorf("failing %q: %v, done %s, asked %v", tc.fails, err, got, l.asked)
 		}
 	}
+}
+
+// TestObservedTogether: however many workloads wait for their controller, each
+// kind is listed for all of them, and none is read by itself.
+func TestObservedTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const workloads = 20
+		core := fake.NewClientset()
+		all := make([]*appsv1.Deployment, workloads)
+		for i := range all {
+			name := fmt.Sprint("app", i)
+			all[i] = &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "test", UID: types.UID(name), Generation: 2},
+				Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}}}
+			if err := core.Tracker().Add(all[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := (&Cluster{Core: core}).Remembering(Namespaces)
+		time.AfterFunc(2*time.Second, func() {
+			for _, d := range all {
+				seen := d.DeepCopy()
+				seen.Status.ObservedGeneration = 2
+				if err := core.Tracker().Update(appsv1.SchemeGroupVersion.WithResource("deployments"), seen, "test"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		var wg sync.WaitGroup
+		for _, d := range all {
+			wg.Go(func() {
+				if w, err := c.Observed(t.Context(), fromDeployment(d)); err != nil || !w.observed {
+					t.Error(w, err)
+				}
+			})
+		}
+		wg.Wait()
+		lists := 0
+		for _, a := range core.Actions() {
+			if a.GetVerb() == "get" {
+				t.Fatalf("one was read by itself: %v", a)
+			}
+			if a.GetResource().Resource == "deployments" {
+				lists++
+			}
+		}
+		if lists < 3 || lists > 12 {
+			t.Errorf("the Deployments were listed %d times", lists)
+		}
+	})
 }

@@ -47,18 +47,35 @@ func (c *Cluster) Restart(ctx context.Context, w Workload, now time.Time) error 
 	return err
 }
 
+// noticed is how long a controller may take to notice a workload's newest
+// template.
+const noticed = 30 * time.Second
+
+// relisted is how long one list of the workloads serves all that wait for their
+// controllers.
+const relisted = 200 * time.Millisecond
+
 // Observed reads the workload anew, until its controller has taken notice of
 // its newest template: only then are there pods, or a revision, to judge. A run
-// that has listed it and found it so looks no further.
+// that has listed it and found it so looks no further, and else lists all of them
+// again: there may be many that wait.
 func (c *Cluster) Observed(ctx context.Context, w Workload) (Workload, error) {
+	latest, read := w, c.read
 	if c.memory != nil {
-		if now, err := c.remembered(ctx, w); err != nil || now.observed {
+		now, err := c.remembered(ctx, w)
+		if err != nil || now.observed {
 			return now, err
 		}
+		read = func(ctx context.Context, w Workload) (Workload, error) {
+			c.memory.renew("Workload", relisted)
+			return c.remembered(ctx, w)
+		}
 	}
-	latest := w
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
-		now, err := c.read(ctx, w)
+	within, cancel := context.WithTimeout(ctx, noticed)
+	defer cancel()
+	often := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 1.5, Steps: 8, Cap: time.Second} // a controller has much to do in a large batch
+	err := often.DelayFunc().Until(within, true, false, func(ctx context.Context) (bool, error) {
+		now, err := read(ctx, w)
 		latest = now
 		return now.observed, err
 	})
