@@ -52,18 +52,24 @@ func (f fleet) make(ctx context.Context) error {
 		return err
 	}
 	return each(f.namespaces, func(i int) error {
-		return wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-			list, err := f.client.AppsV1().Deployments(f.namespace(i)).List(ctx, metav1.ListOptions{})
-			if err != nil {
-				return false, err
+		return f.seen(ctx, i, func(d appsv1.Deployment) bool { return d.Status.ReadyReplicas >= f.replicas })
+	})
+}
+
+// seen waits until the controllers have seen a namespace's workloads as they now
+// are, and more.
+func (f fleet) seen(ctx context.Context, i int, more func(appsv1.Deployment) bool) error {
+	return wait.PollUntilContextCancel(ctx, 500*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		list, err := f.client.AppsV1().Deployments(f.namespace(i)).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		for _, d := range list.Items {
+			if d.Status.ObservedGeneration < d.Generation || !more(d) {
+				return false, nil
 			}
-			for _, d := range list.Items {
-				if d.Status.ObservedGeneration < d.Generation || d.Status.ReadyReplicas < f.replicas {
-					return false, nil
-				}
-			}
-			return true, nil
-		})
+		}
+		return true, nil
 	})
 }
 

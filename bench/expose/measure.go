@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,13 +16,14 @@ import (
 type took struct {
 	wall time.Duration
 	cpu  time.Duration // user and system, of the client
+	all  time.Duration // of all that ran on the machine meanwhile: the servers too
 }
 
 func (t took) String() string {
 	return fmt.Sprintf("%.3f s (%.3f s CPU)", t.wall.Seconds(), t.cpu.Seconds())
 }
 
-func (t took) plus(o took) took { return took{t.wall + o.wall, t.cpu + o.cpu} }
+func (t took) plus(o took) took { return took{t.wall + o.wall, t.cpu + o.cpu, t.all + o.all} }
 
 // command runs a client to its end, and fails with the last it said.
 func (b *bench) command(name string, args ...string) (took, error) {
@@ -39,9 +41,9 @@ func (b *bench) output(kubeconfig string, name string, args ...string) (string, 
 	c.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	var out, words bytes.Buffer
 	c.Stdout, c.Stderr = &out, &words
-	start := time.Now()
+	start, before := time.Now(), busy()
 	err := c.Run()
-	t := took{wall: time.Since(start)}
+	t := took{wall: time.Since(start), all: busy() - before}
 	if s := c.ProcessState; s != nil {
 		t.cpu = s.UserTime() + s.SystemTime() // getrusage of the child
 	}
@@ -50,6 +52,20 @@ func (b *bench) output(kubeconfig string, name string, args ...string) (string, 
 		err = fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.Join(lines[max(0, len(lines)-5):], "\n"))
 	}
 	return out.String(), t, err
+}
+
+// busy is how long the machine's CPUs have been at work since it started.
+func busy() time.Duration {
+	line, _, _ := strings.Cut(text("/proc/stat"), "\n")
+	fields := strings.Fields(line)
+	var ticks time.Duration
+	for i, f := range fields { // cpu, user, nice, system, idle, iowait, irq, softirq, steal, and guests, who count as users
+		n, err := strconv.Atoi(f)
+		if err == nil && i <= 8 && i != 4 && i != 5 {
+			ticks += time.Duration(n)
+		}
+	}
+	return ticks * time.Second / 100 // USER_HZ
 }
 
 // pairs are rounds of two ways to do the same.
@@ -78,6 +94,7 @@ func abba(rounds int, ours, theirs func() (took, error)) (pairs, error) {
 
 func wall(t took) time.Duration { return t.wall }
 func cpu(t took) time.Duration  { return t.cpu }
+func all(t took) time.Duration  { return t.all }
 
 // ratio is the median of the rounds' ratios of ours to theirs, and their range.
 // Of two numbers in the middle it is the mean.
