@@ -130,7 +130,9 @@ func (r *run) asApp(ctx context.Context, rung, why string) (string, string, erro
 // byApp is the ladder's last rung: users' calls, in whose answers the app says
 // which backend gave them.
 func (r *run) byApp(ctx context.Context, e *check.Evidence) error {
-	_, e.WitnessWhy = r.witnessCalls(ctx, r.reflectAtPod)
+	if !r.t.layer4 { // there every call takes the same way
+		_, e.WitnessWhy = r.witnessCalls(ctx, r.reflectAtPod)
+	}
 	e.Misread, e.Missing = r.t.misread, r.t.missing
 	return r.named(ctx, e)
 }
@@ -145,6 +147,7 @@ func (r *run) named(ctx context.Context, e *check.Evidence) error {
 	for {
 		one := *e
 		one.Samples = nil // of this connection
+		one.Limit = max(e.Limit-len(e.Samples), 0)
 		for !check.Enough(one) {
 			s, err := r.call(ctx, call)
 			if err != nil {
@@ -157,7 +160,7 @@ func (r *run) named(ctx context.Context, e *check.Evidence) error {
 			}
 		}
 		e.Samples = append(e.Samples, one.Samples...)
-		if !e.NoCluster || e.Expect > 0 || !check.OneName(one) || r.dials >= mostConnections || ctx.Err() != nil || r.dial(ctx) != nil {
+		if !e.NoCluster || e.Expect > 0 || !check.OneName(one) || r.dials >= mostConnections || e.Limit > 0 && len(e.Samples) >= e.Limit || ctx.Err() != nil || r.dial(ctx) != nil {
 			break
 		}
 	}

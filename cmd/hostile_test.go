@@ -106,7 +106,7 @@ func TestHostileNames(t *testing.T) {
 	addr := h2cServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		name := names[n.Add(1)%int64(len(names))]
 		w.Header().Set("Content-Type", "application/grpc")
-		w.Header().Set(http.TrailerPrefix+"Grpc-Status", fmt.Sprint(int(codes.Internal)))
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", fmt.Sprint(int(codes.NotFound)))
 		w.Header().Set(http.TrailerPrefix+"Grpc-Message", percent(name))
 		_, _ = w.Write(framed(field(1, name)))
 	})

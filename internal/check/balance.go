@@ -145,7 +145,7 @@ func (d *digest) draws() int {
 
 func (d *digest) stuckNeeded() int {
 	if d.uncertain() { // there may be two pods, of which each connection gets to one
-		return spread.StuckNeeded(2, d.alpha/anew)
+		return spread.StuckNeededShares([]float64{.75, .75}, d.alpha/anew)
 	}
 	return spread.StuckNeededShares(d.most, d.alpha)
 }
@@ -274,7 +274,7 @@ func (d *digest) unproven(proof Proof) []Finding {
 	more := d.more()
 	switch {
 	case len(silent) == 0 && d.NoCluster && d.draws() < d.settled():
-		return one(codeTooFew, fmt.Sprintf("the app gave %d names in %d calls, and only after %d would one more have shown", len(d.Expected), d.draws(), d.settled()), more)
+		return one(codeTooFew, fmt.Sprintf("the app gave %d names in %d calls, and only after %d would one more, with an equal share, have shown", len(d.Expected), d.draws(), d.settled()), more)
 	case len(silent) > 0:
 		return one(codeTooFew, fmt.Sprintf("%d of %d endpoints answered in %d calls, and only %d calls could tell a silent one from bad luck",
 			len(d.Expected)-len(silent), len(d.Expected), d.draws(), d.needed()), more)

@@ -19,8 +19,8 @@ const anew = 5
 // uncertain says whether nothing tells how many pods there should be.
 func (d *digest) uncertain() bool { return d.Rung == RungApp && d.NoCluster && d.Expect == 0 }
 
-// settled is after how many calls one name more than those known would have
-// shown. Without a cluster nothing but that tells names of pods from names that
+// settled is after how many calls one name more than those known, with an equal
+// share, would have shown. Without a cluster nothing but that tells names of pods from names that
 // are new each time.
 func (d *digest) settled() int { return spread.Needed(spread.Equal(len(d.Expected)+1), d.alpha) }
 
@@ -29,6 +29,10 @@ func (d *digest) settled() int { return spread.Needed(spread.Equal(len(d.Expecte
 // as many as can be told apart. Those expected that no name was heard of yet are
 // in it under a name of their own. Which name is which makes no difference to the
 // tests: they treat all endpoints alike.
+//
+// Nor is it known how calls are balanced. Istio's default is that the busier of
+// two pods drawn does not get the call, which bounds the shares as it does where a
+// cluster tells: the busiest of k gets 1/k^2 of the calls, the idlest (2-1/k)/k.
 func (e *Evidence) appointed() []Endpoint {
 	most := e.Expect
 	if most == 0 {
@@ -51,7 +55,8 @@ func (e *Evidence) appointed() []Endpoint {
 		all = append(all, Endpoint{Address: name})
 	}
 	for i := range all {
-		all[i].Share = 1 / float64(len(all))
+		k := float64(len(all))
+		all[i].Share, all[i].Least, all[i].Most = 1/k, 1/k/k, (2-1/k)/k
 	}
 	return all
 }

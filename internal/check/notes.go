@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/codes"
+
+	"grpcmesh/internal/probe"
 )
 
 // notes are what the user should hear beside the verdict.
@@ -64,15 +66,12 @@ func (d *digest) notes(findings []Finding) []Finding {
 // appFails blames an app that answers every call that the user gave with an
 // error that no argument of a call explains.
 func (d *digest) appFails() []Finding {
-	samples := d.Witness
-	if d.counting() {
-		samples = d.Samples
-	}
+	samples := d.users()
 	failed := 0
 	for _, s := range samples {
 		switch s.Code {
 		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
-			if d.witnessCode(s) == "" && !s.Stamped {
+			if d.apps(s) && !s.Stamped {
 				failed++
 			}
 		default:
@@ -86,18 +85,26 @@ func (d *digest) appFails() []Finding {
 		fmt.Sprintf("kubectl -n %s logs POD --tail=50, of each pod behind service %s", namespace, service))}
 }
 
+// users are the calls that went the users' own way.
+func (d *digest) users() []probe.Sample {
+	if d.counting() || d.Rung == RungApp {
+		return d.Samples
+	}
+	return d.Witness
+}
+
+// apps says whether a call of theirs was answered by the app.
+func (d *digest) apps(s probe.Sample) bool {
+	return d.witnessCode(s) == "" || s.Said != "" && NotTheApps(s) == ""
+}
+
 // appErrors counts users' calls that reached the app and met an error which
 // no choice of method or argument explains: that it can't decode what verify
 // sends it, to do nothing, is none.
 func (d *digest) appErrors() (n int, text string) {
-	samples := d.Witness
-	if d.counting() || d.Rung == RungApp {
-		samples = d.Samples
-	}
-	for _, s := range samples {
-		apps := d.witnessCode(s) == "" || s.Said != "" && NotTheApps(s) == ""
+	for _, s := range d.users() {
 		if d.Real {
-			if s.Code != codes.OK && apps && !s.Stamped {
+			if s.Code != codes.OK && d.apps(s) && !s.Stamped {
 				n++
 				text = cmp.Or(text, describe(s))
 			}
@@ -108,7 +115,7 @@ func (d *digest) appErrors() (n int, text string) {
 		}
 		switch s.Code {
 		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
-			if apps && !s.Stamped && !unreadable(s) {
+			if d.apps(s) && !s.Stamped && !unreadable(s) {
 				n++
 				text = cmp.Or(text, describe(s))
 			}

@@ -222,3 +222,42 @@ func upper(x, n int) float64 {
 	}
 	return high
 }
+
+// TestPoliciesNamed: the same by what the app says, without a cluster that would
+// tell how calls are balanced. However many pods the user expects, if it is as many
+// as there are, or says nothing of it.
+func TestPoliciesNamed(t *testing.T) {
+	for n, c := range cells() {
+		if c.warm || !c.idler && !c.mean || c.name == "weights 90/10" {
+			continue // the user is asked for the number of equal pods
+		}
+		for _, k := range []int{2, 3, 10} {
+			for _, expect := range []int{0, k} {
+				rng := rand.New(rand.NewPCG(uint64(n), uint64(k+expect)))
+				fails, passes := 0, 0
+				const runs = 200
+				for range runs {
+					pick := c.pick(rng, k)
+					e := app()
+					alone(expect)(&e)
+					e.Alpha = simAlpha
+					e = run(e, func(int) probe.Sample { return said(fmt.Sprint("pod-", pick())) })
+					switch Judge(e).Verdict {
+					case Fail:
+						fails++
+					case Pass:
+						passes++
+					case Inconclusive:
+					}
+				}
+				t.Logf("%-30s k=%-3d expected %-3d PASS %5.1f %%  FAIL %4.1f %%", c.name, k, expect, 100*float64(passes)/runs, 100*float64(fails)/runs)
+				if bound := upper(fails, runs); bound > simAlpha {
+					t.Errorf("%s, k=%d, expected %d: %d of %d healthy runs failed: up to %.3f, more than %.3f", c.name, k, expect, fails, runs, bound, simAlpha)
+				}
+				if passes < runs*8/10 {
+					t.Errorf("%s, k=%d, expected %d: %d of %d passed", c.name, k, expect, passes, runs)
+				}
+			}
+		}
+	}
+}

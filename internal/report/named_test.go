@@ -39,7 +39,7 @@ func TestNamed(t *testing.T) {
 			t.Errorf("%s: no %q in\n%s", format, want, got)
 		}
 	}
-	if got := written(t, v, "text"); !strings.Contains(got, "coverage        not tested, for how many pods there should be is not known; in 5 calls 2 pods answered, and one more would have shown after 20") {
+	if got := written(t, v, "text"); !strings.Contains(got, "coverage        not tested, for how many pods there should be is not known; in 5 calls 2 pods answered, and one more with an equal share would have shown after 20") {
 		t.Error(got)
 	}
 }

@@ -125,7 +125,7 @@ func (v *Verify) evidence() []string {
 	}
 	switch {
 	case v.Verdict == check.Pass && r.Coverage.Of == 0:
-		line("coverage: not tested, for how many pods there should be is not known; in %s %s answered, and one more would have shown after %d", count(r.Coverage.Calls, "call"), count(r.Coverage.Seen, "pod"), r.Coverage.Needed)
+		line("coverage: not tested, for how many pods there should be is not known; in %s %s answered, and one more with an equal share would have shown after %d", count(r.Coverage.Calls, "call"), count(r.Coverage.Seen, "pod"), r.Coverage.Needed)
 	case v.Verdict != check.Pass: // only a PASS could be read as more than was tested
 	case r.Coverage.Skew > 0:
 		line("evenness: a pod with %.2g times the odds of its share, or more, would have shown; a smaller lead was not tested", r.Coverage.Skew)
