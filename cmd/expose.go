@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -154,6 +156,10 @@ func (o *exposeOptions) run(ctx context.Context) error {
 	}
 	if o.dryRun == "client" {
 		return o.render(intents)
+	}
+	if len(intents) > 1 && os.Getenv("GOGC") == "" { // a large batch leaves much garbage, and ends soon
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(256 << 20) // from there on it is collected as it comes
 	}
 	cluster, mesh, err := connect(o.flags)
 	if err != nil {

@@ -49,6 +49,7 @@ type call struct {
 	answered int // the status that grpcmesh was given; 0: none
 	took     int // the status that the API server gave; 0: not asked
 	at       time.Time
+	accept   string // the first form of the answer that is asked for
 }
 
 func (c *call) String() string {
@@ -109,7 +110,7 @@ func newProxy(t *testing.T, does func(*call) fault) *proxy {
 }
 
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request, forward http.Handler) {
-	c := &call{verb: r.Method, path: r.URL.Path, dry: r.URL.Query().Has("dryRun"), watch: r.URL.Query().Has("watch"), at: time.Now()}
+	c := &call{verb: r.Method, path: r.URL.Path, dry: r.URL.Query().Has("dryRun"), watch: r.URL.Query().Has("watch"), at: time.Now(), accept: strings.Split(r.Header.Get("Accept"), ",")[0]}
 	p.mu.Lock()
 	p.calls = append(p.calls, c)
 	c.n = len(p.calls)

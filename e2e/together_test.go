@@ -17,7 +17,8 @@ import (
 
 // TestWaitingTogether: while several workloads of a namespace are restarted and
 // waited for, each kind is listed once and watched from there, however many they
-// are, and no workload is asked for by itself. So each pod that is told of as it
+// are, and no workload is asked for by itself. Kubernetes' own kinds come as
+// protobuf. So each pod that is told of as it
 // came was told by the watch.
 func TestWaitingTogether(t *testing.T) {
 	t.Parallel()
@@ -50,6 +51,15 @@ func TestWaitingTogether(t *testing.T) {
 		}
 	}
 	calls := p.seen()
+	for _, c := range calls {
+		form := "application/vnd.kubernetes.protobuf"
+		if strings.Contains(c.path, "/networking.istio.io/") {
+			form = "application/json"
+		}
+		if c.accept != form && !strings.HasSuffix(c.path, "/portforward") {
+			t.Errorf("%s: asked for as %q, not %s", &c, c.accept, form)
+		}
+	}
 	first := slices.IndexFunc(calls, func(c call) bool { return c.is(http.MethodPatch, "deployments") })
 	if first < 0 {
 		t.Fatalf("nothing was restarted: %s", r)

@@ -94,7 +94,6 @@ func abba(rounds int, ours, theirs func() (took, error)) (pairs, error) {
 
 func wall(t took) time.Duration { return t.wall }
 func cpu(t took) time.Duration  { return t.cpu }
-func all(t took) time.Duration  { return t.all }
 
 // ratio is the median of the rounds' ratios of ours to theirs, and their range.
 // Of two numbers in the middle it is the mean.

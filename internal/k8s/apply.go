@@ -59,13 +59,18 @@ func StateOf(obj metav1.Object, err error) (*plan.State, error) {
 	return s, nil
 }
 
-// ApplyTo is Apply for an object of one kind.
+// ApplyTo is Apply for an object of one kind. What was not only tried comes back
+// without the Object: who plans from it reads it anew.
 func ApplyTo[T metav1.Object, L any](ctx context.Context, kind typed.Objects[T, L], obj manifest.Object, resourceVersion string, opts metav1.ApplyOptions) (*plan.State, error) {
 	b, err := json.Marshal(obj.Apply.At(resourceVersion))
 	if err != nil {
 		return nil, err
 	}
-	return StateOf(kind.Patch(ctx, obj.Name, types.ApplyPatchType, b, opts.ToPatchOptions()))
+	made, err := kind.Patch(ctx, obj.Name, types.ApplyPatchType, b, opts.ToPatchOptions())
+	if err == nil && len(opts.DryRun) == 0 {
+		return &plan.State{UID: string(made.GetUID()), ResourceVersion: made.GetResourceVersion(), Labels: made.GetLabels()}, nil
+	}
+	return StateOf(made, err)
 }
 
 // Get implements Applier for Namespace, Service and the workloads.
