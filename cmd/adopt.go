@@ -11,7 +11,7 @@ import (
 )
 
 func adoptFlag(fs *pflag.FlagSet, o *exposeOptions) {
-	fs.BoolVar(&o.adopt, "adopt", false, "Take over a Service or VirtualService in the way, or a namespace's opt-out; unexpose gives it back.")
+	fs.BoolVar(&o.adopt, "adopt", false, "Take over a Service, Gateway or VirtualService in the way, or a namespace's opt-out; unexpose gives it back.")
 }
 
 // take adopts another's Service for the route: just the protocol of the port

@@ -97,13 +97,25 @@ func (x *exposer) bind(routes istio.Routes) (listens bool, err error) {
 		e.UseGateway = e.Gateway().Namespace + "/" + e.Gateway().Name // it is not to be written, whatever else is
 		return false, otherwise
 	}
+	own := routes.Gateway(e.Namespace, manifest.GatewayName)
 	if !foreign {
 		have = routes.Without(have, *e)
+	}
+	if own != nil && own.Annotations[manifest.AdoptedAnnotation] != "" {
+		have, e.GatewaySelector = istio.Keeping(own, have), own.Spec.Selector
 	}
 	e.Servers = have
 	covered := istio.Covers(have, e.Namespace, x.open.Port, e.TLS, e.Host)
 	if !covered {
 		e.Servers = manifest.MergeServers(have, x.open.Port, e.TLS, e.Host)
+	}
+	if foreign && !covered && x.o.adopt {
+		if err := istio.Adoptable(own); err != nil {
+			e.UseGateway = e.Gateway().Namespace + "/" + e.Gateway().Name
+			return false, err
+		}
+		e.GatewaySelector = own.Spec.Selector // it may be for several gateways
+		return true, nil
 	}
 	return covered || !foreign, nil
 }

@@ -25,7 +25,8 @@ func release(ctx context.Context, appliers k8s.Appliers, routes istio.Routes, na
 	}
 	removal := plan.Removal(manifest.ID{Kind: "Gateway", Namespace: namespace, Name: gw.Name}, *state)
 	servers, users := routes.Release(gw, gone...)
-	if removal.Action == plan.Keep || len(servers) == 0 && len(users) == 0 {
+	adopted := gw.Annotations[manifest.AdoptedAnnotation] != ""
+	if removal.Action == plan.Keep || len(servers) == 0 && len(users) == 0 || adopted && !routes.OwnUsers(gw, gone) {
 		return []plan.Change{removal}, nil
 	}
 	if len(servers) == 0 {

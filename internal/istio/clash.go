@@ -235,7 +235,7 @@ func (r Routes) OwnGateway(namespace string, in Ingress) (servers []manifest.Ser
 		foreign = !manifest.Owned(gw.Labels)
 		for _, s := range gw.Spec.Servers {
 			if tls, ok := tlsOf(s); ok {
-				servers = append(servers, manifest.Server{Port: int(s.Port.Number), TLS: tls, Hosts: s.Hosts})
+				servers = append(servers, manifest.Server{Port: int(s.Port.Number), TLS: tls, Hosts: s.Hosts, As: written(gw, s)})
 			}
 		}
 	}

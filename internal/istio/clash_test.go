@@ -294,6 +294,12 @@ func TestOwnGateway(t *testing.T) {
 		if err != nil || foreign != tc.foreign {
 			t.Errorf("%s: foreign %v, %v; want foreign %v", tc.name, foreign, err, tc.foreign)
 		}
+		for i := range servers {
+			if (servers[i].As != nil) != tc.foreign {
+				t.Errorf("%s: %v is kept as it is: %v", tc.name, servers[i], !tc.foreign)
+			}
+			servers[i].As = nil
+		}
 		if diff := cmp.Diff(tc.servers, servers); diff != "" {
 			t.Errorf("%s: servers (-want +got):\n%s", tc.name, diff)
 		}

@@ -42,7 +42,7 @@ func (r Routes) Without(servers []manifest.Server, e manifest.Exposure) []manife
 		}
 		slices.Sort(hosts)
 		if hosts = widest(slices.Compact(hosts)); len(hosts) > 0 {
-			left = append(left, manifest.Server{Port: s.Port, TLS: s.TLS, Hosts: hosts})
+			left = append(left, manifest.Server{Port: s.Port, TLS: s.TLS, Hosts: hosts, As: s.As})
 		}
 	}
 	return left
@@ -52,6 +52,7 @@ func (r Routes) Without(servers []manifest.Server, e manifest.Exposure) []manife
 // the VirtualService of its namespace with the name is gone.
 func (r Routes) needed(gw *clientnet.Gateway, port int, host, gone string) []string {
 	one := gw.DeepCopy()
+	one.Annotations = nil // what it was before it was adopted is no need of a route's
 	for _, s := range one.Spec.Servers {
 		if s.GetPort().GetNumber() == uint32(port) {
 			s.Hosts = []string{host}

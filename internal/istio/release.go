@@ -3,6 +3,7 @@ package istio
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -54,7 +55,7 @@ func (r Routes) Own(namespace string) ([]plan.State, error) {
 // Release is what a Gateway still has to listen on once the VirtualServices of
 // its namespace with the names are gone, and which others lean on it. Those that
 // grpcmesh made say which port they want; any other may mean every server that
-// admits it.
+// admits it. An adopted one keeps what it listened on before.
 func (r Routes) Release(gw *clientnet.Gateway, gone ...string) (servers []manifest.Server, users []string) {
 	var rest []*clientnet.VirtualService
 	for _, vs := range r.VirtualServices {
@@ -78,7 +79,7 @@ func (r Routes) Release(gw *clientnet.Gateway, gone ...string) (servers []manife
 			servers = append(servers, manifest.Server{Port: port, TLS: tls, Hosts: hosts})
 		}
 	}
-	return servers, users
+	return Keeping(gw, servers), users
 }
 
 // widest leaves out the hosts that another of them covers, as MergeServers
@@ -99,6 +100,10 @@ func (r Routes) With(objs []manifest.Object) Routes {
 		case *networking.Gateway:
 			gw := &clientnet.Gateway{ObjectMeta: meta}
 			spec.DeepCopyInto(&gw.Spec)
+			if was := r.Gateway(gw.Namespace, gw.Name); was != nil && marked(was) != "" {
+				gw.Annotations = maps.Clone(gw.Annotations)
+				metav1.SetMetaDataAnnotation(&gw.ObjectMeta, manifest.AdoptedAnnotation, marked(was))
+			}
 			r.Gateways = append(slices.DeleteFunc(r.Gateways, func(o *clientnet.Gateway) bool { return o.Namespace == gw.Namespace && o.Name == gw.Name }), gw)
 		case *networking.VirtualService:
 			vs := &clientnet.VirtualService{ObjectMeta: meta}

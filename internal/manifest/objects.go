@@ -95,6 +95,9 @@ type Server struct {
 	Port  int
 	TLS   TLS
 	Hosts []string
+	// As is what someone else wrote of it, which stays but for the hosts; nil: it is
+	// grpcmesh's.
+	As *networking.Server
 }
 
 // ServiceName is the Service that the route leads to.
@@ -184,6 +187,7 @@ func (e Exposure) gateway() Object {
 		spec.Servers = append(spec.Servers, s.Spec())
 	}
 	gw := newObject("Gateway", e.Namespace, GatewayName)
+	gw.Adopt = e.Adopt
 	gw.Apply.Metadata.Labels = map[string]string{ManagedBy: FieldManager}
 	gw.Apply.Spec = spec
 	return gw

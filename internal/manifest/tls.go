@@ -87,6 +87,11 @@ func (s Server) portName() string {
 // Spec is the server as a Gateway has it. Istio offers HTTP/2 by ALPN on each
 // server of protocol HTTPS.
 func (s Server) Spec() *networking.Server {
+	if s.As != nil {
+		spec := s.As.DeepCopy()
+		spec.Hosts = s.Hosts
+		return spec
+	}
 	spec := &networking.Server{Port: &networking.Port{Number: uint32(s.Port), Name: s.portName(), Protocol: "GRPC"}, Hosts: s.Hosts}
 	if s.TLS.On() {
 		spec.Port.Protocol = "HTTPS"
