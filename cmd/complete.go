@@ -129,6 +129,7 @@ func complete(c *cobra.Command, flags *k8s.Flags) {
 	for name, values := range map[string][]string{
 		"output": outputs(c.Name()), "dry-run": dryRuns(c.Name()), "identify": identities(),
 		"lb": {"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "header:"}, "tls-mode": {"simple", "mutual"}, "control": controls(),
+		"backend-from": {"header:", "trailer:", "field:"},
 		"inject": {manifest.InjectNamespace, manifest.InjectPod, manifest.InjectNone},
 	} {
 		known[name] = oneOf(func() []string { return values })

@@ -80,6 +80,9 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 	default:
 		s.NoAnswer = true
 		s.Err = noAnswer(ctx, c.wire.ended(), s.Message)
+		if s.Stream && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			s.Err = "the stream was opened, and nothing came on it in time"
+		}
 	}
 	return s
 }

@@ -100,6 +100,9 @@ func TestStream(t *testing.T) {
 			if s.Code != tc.code || s.Replies != tc.replies || s.Said != tc.said || s.Stamped != tc.stamped || s.NoAnswer != tc.noAnswer || !s.Stream {
 				t.Errorf("%+v", s)
 			}
+			if tc.noAnswer && !strings.Contains(s.Err, "nothing came on it") {
+				t.Error(s.Err)
+			}
 			if !tc.noAnswer && s.Err != "" {
 				t.Errorf("it was let go of, and yet: %s", s.Err)
 			}
