@@ -155,7 +155,7 @@ func (r *run) named(ctx context.Context, e *check.Evidence) error {
 			}
 			one.Samples = append(one.Samples, s)
 			r.line.named(s.Said)
-			if s.NoAnswer && r.dials >= mostConnections {
+			if s.NoAnswer && r.broken() >= mostConnections {
 				break
 			}
 		}

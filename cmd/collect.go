@@ -17,21 +17,24 @@ import (
 const (
 	// mostConnections is how often a run dials anew where connections break.
 	mostConnections = 5
+	// mostRenewed is how often it does where a server asks for it by GOAWAY.
+	mostRenewed = 200
 	// propagation is how long the gateway is given to learn of the probe route.
 	propagation = 20 * time.Second
 )
 
 // run is one run of verify: its connection, and what it has lent itself.
 type run struct {
-	o     *verifyOptions
-	t     *target
-	conn  *probe.Conn
-	dials int
-	nonce string
-	proof string
-	left  bool // the probe route may not be gone
-	line  *progress
-	marks map[string]string // metadata of calls by the probe route, once known
+	o       *verifyOptions
+	t       *target
+	conn    *probe.Conn
+	dials   int
+	renewed int // of them, those that the server asked for
+	nonce   string
+	proof   string
+	left    bool // the probe route may not be gone
+	line    *progress
+	marks   map[string]string // metadata of calls by the probe route, once known
 
 	spared probe.Call   // the call that hurts no pod, where outlier detection is on
 	spares []probe.Call // to be tried for that
@@ -190,7 +193,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 		e.Samples = append(e.Samples, s)
 		seen.note(ctx, e, s.Stamp.Backend)
 		r.line.saw(s.Stamp.Backend)
-		if s.NoAnswer && r.dials >= mostConnections {
+		if s.NoAnswer && r.broken() >= mostConnections {
 			break
 		}
 	}
@@ -212,14 +215,31 @@ func (r *run) call(ctx context.Context, c probe.Call) (probe.Sample, error) {
 	if err := ctx.Err(); err != nil {
 		return probe.Sample{}, err
 	}
-	s := r.conn.Call(ctx, c)
-	if s.NoAnswer && ctx.Err() == nil && r.dials < mostConnections {
+	s := r.made(ctx, c, func(ctx context.Context, conn *probe.Conn, c probe.Call) probe.Sample { return conn.Call(ctx, c) })
+	if s.NoAnswer && ctx.Err() == nil && r.broken() < mostConnections {
 		if err := r.dial(ctx); err != nil {
 			return s, nil //nolint:nilerr // the sample says that there was no answer
 		}
 	}
 	return s, nil
 }
+
+// made makes a call by the connection that there is, or by the next one where the
+// server has asked for that.
+func (r *run) made(ctx context.Context, c probe.Call, by func(context.Context, *probe.Conn, probe.Call) probe.Sample) probe.Sample {
+	s := by(ctx, r.conn, c)
+	for s.Unmade && ctx.Err() == nil && r.renewed < mostRenewed {
+		r.renewed++
+		if err := r.dial(ctx); err != nil {
+			return s
+		}
+		s = by(ctx, r.conn, c)
+	}
+	return s
+}
+
+// broken is how many connections were made beyond those that the server asked for.
+func (r *run) broken() int { return r.dials - r.renewed }
 
 // awaitProbe calls until the gateway stamps the answers on the very connection
 // that the check will use: another replica may be ahead or behind.

@@ -57,7 +57,7 @@ func (r *run) byCounters(ctx context.Context, e *check.Evidence) error {
 	quiet := time.Since(quietStart)
 	start := time.Now()
 	// A connection of its own: the first was idle through the quiet window.
-	r.dials = 0
+	r.dials, r.renewed = 0, 0
 	if err := r.dial(ctx); err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (r *run) counted(ctx context.Context, e *check.Evidence, users []probe.Call
 		}
 		e.Samples = append(e.Samples, s)
 		r.line.called()
-		if s.NoAnswer && r.dials >= mostConnections {
+		if s.NoAnswer && r.broken() >= mostConnections {
 			return true
 		}
 	}

@@ -101,7 +101,7 @@ func (r *run) witnessSpared(ctx context.Context, e *check.Evidence, n int) {
 	call := r.spared
 	call.Metadata = r.o.metadata
 	for range n {
-		s := plainCall(ctx, r.conn, call)
+		s := r.made(ctx, call, plainCall)
 		e.Witness = append(e.Witness, s)
 		if s.NoAnswer || ctx.Err() != nil {
 			return

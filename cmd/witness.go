@@ -44,13 +44,13 @@ func (r *run) witness(ctx context.Context, e *check.Evidence) {
 			}
 			left--
 			c.Metadata = r.o.metadata
-			s := plainCall(ctx, r.conn, c)
+			s := r.made(ctx, c, plainCall)
 			e.Witness = append(e.Witness, s)
 			if !s.NoAnswer {
 				continue
 			}
 			silent++
-			if r.dials < mostConnections && r.dial(ctx) != nil {
+			if r.broken() < mostConnections && r.dial(ctx) != nil {
 				silent = mostSilent // nothing listens there any more
 			}
 		}

@@ -44,7 +44,7 @@ func (c *Conn) Call(ctx context.Context, call Call) Sample {
 	// grpc-go would try to redial, and only know that it can't.
 	if why := c.wire.ended(); why != "" {
 		s.Code, s.NoAnswer, s.GoAway = codes.Unavailable, true, c.wire.sawGoAway()
-		s.Err = "no call was made: " + why
+		s.Err, s.Unmade = "no call was made: "+why, s.GoAway
 		return s
 	}
 	seen, into := &answer{}, &kept{}

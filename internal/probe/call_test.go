@@ -221,7 +221,7 @@ func TestNoRedial(t *testing.T) {
 	}
 	for range 5 {
 		s := conn.Call(t.Context(), Call{Path: "/a.B/C"})
-		if !s.NoAnswer || !s.GoAway || !strings.Contains(s.Err, "ENHANCE_YOUR_CALM") || !strings.Contains(s.Err, "bye") {
+		if !s.NoAnswer || !s.GoAway || !s.Unmade || !strings.Contains(s.Err, "ENHANCE_YOUR_CALM") || !strings.Contains(s.Err, "bye") {
 			t.Errorf("%+v", s)
 		}
 	}

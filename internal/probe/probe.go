@@ -118,6 +118,9 @@ type Sample struct {
 	GoAway bool `json:"goAway,omitempty"`
 	// NoAnswer: no response from any server.
 	NoAnswer bool `json:"noAnswer,omitempty"`
+	// Unmade: there was no call, for the server had ended the connection by
+	// GOAWAY: that is how it asks for the next one.
+	Unmade bool `json:"unmade,omitempty"`
 	// Err is the cause of NoAnswer, or why an answer that began did not finish.
 	Err string `json:"err,omitempty"`
 }
