@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -156,7 +155,7 @@ func portNumber(svc *corev1.Service, named, listener int) int {
 // drawn at all (1-(1-1/k)^2).
 func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 	var all []check.Endpoint
-	t.empty, t.version = nil, ""
+	t.empty, t.version, t.standby = nil, "", nil
 	for i, d := range t.destinations {
 		svc, port, err := t.servicePort(ctx, d)
 		if err != nil {
@@ -175,13 +174,20 @@ func (t *target) endpoints(ctx context.Context) ([]check.Endpoint, error) {
 		if len(found) == 0 && d.Share > 0 && !t.isUndefined(i) {
 			t.empty = append(t.empty, named(d))
 		}
-		k := float64(len(found))
-		for _, e := range found {
-			one := check.Endpoint{Address: e.Address, Namespace: svc.Namespace, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share / k}
-			if i < len(t.policies) && t.policies[i].Idler {
-				one.Least, one.Most = one.Share/k, one.Share*(2-1/k)
+		for _, g := range t.groups(ctx, i, svc.Namespace, found) {
+			k := float64(len(g.Of))
+			for _, n := range g.Of {
+				e := found[n]
+				one := check.Endpoint{Address: e.Address, Namespace: svc.Namespace, Pod: e.Pod, Node: e.Node, Zone: e.Zone, Share: d.Share * g.Part / k}
+				if g.Part == 0 {
+					t.standby = append(t.standby, one)
+					continue
+				}
+				if i < len(t.policies) && t.policies[i].Idler {
+					one.Least, one.Most = one.Share/k, one.Share*(2-1/k)
+				}
+				all = append(all, one)
 			}
-			all = append(all, one)
 		}
 	}
 	return merge(all), nil
@@ -241,47 +247,6 @@ func named(d istio.Destination) string {
 // both are the names in both lists: what was so at both ends of a run.
 func both(before, after []string) []string {
 	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return !slices.Contains(after, name) })
-}
-
-// prefers is why some of the endpoints may rightly get more calls than their
-// share, or "".
-func (t *target) prefers(ctx context.Context, endpoints []check.Endpoint) string {
-	apart := func(of func(check.Endpoint) string) bool {
-		return slices.ContainsFunc(endpoints, func(e check.Endpoint) bool { return of(e) != of(endpoints[0]) })
-	}
-	for i, policy := range t.policies {
-		switch {
-		case policy.Within == istio.Anything,
-			policy.Within == istio.Zone && apart(func(e check.Endpoint) string { return e.Zone }),
-			policy.Within == istio.Node && apart(func(e check.Endpoint) string { return e.Node }):
-			return "pods near the gateway are preferred: " + policy.Prefers + by(policy)
-		}
-		if policy.Warmup == 0 {
-			continue
-		}
-		pods, err := t.cluster.Core.CoreV1().Pods(t.destinations[i].Namespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return fmt.Sprintf("new pods get few calls for their first %s, and how new they are can't be read%s", policy.Warmup, by(policy))
-		}
-		for _, p := range pods.Items {
-			isOne := func(e check.Endpoint) bool { return e.Namespace == p.Namespace && e.Pod == p.Name }
-			if age := readyFor(&p, t.cluster.Now()); age < policy.Warmup && slices.ContainsFunc(endpoints, isOne) {
-				return fmt.Sprintf("new pods get few calls for their first %s, and %s has been ready for %s%s",
-					policy.Warmup, p.Name, age.Round(time.Second), by(policy))
-			}
-		}
-	}
-	return ""
-}
-
-// readyFor is how long a pod has been ready.
-func readyFor(p *corev1.Pod, now time.Time) time.Duration {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-			return now.Sub(c.LastTransitionTime.Time)
-		}
-	}
-	return 0
 }
 
 // portOf is the port of an endpoint's address.

@@ -31,14 +31,16 @@ type target struct {
 
 	via          []istio.Ingress // the gateways that may be in the way
 	destinations []istio.Destination
-	policies     []istio.Policy // one a destination
-	misread      check.Port     // of a destination, where Istio does not take it for HTTP/2
-	disagree     string         // why the gateway and the pods can't speak to each other
-	missing      []string       // what the route leads to beside them, and isn't there
-	namespace    string         // of the pods
-	service      string         // of the first destination
-	empty        []string       // destinations without a ready endpoint when last looked for
-	version      string         // of the endpoints at that time
+	policies     []istio.Policy   // one a destination
+	misread      check.Port       // of a destination, where Istio does not take it for HTTP/2
+	disagree     string           // why the gateway and the pods can't speak to each other
+	missing      []string         // what the route leads to beside them, and isn't there
+	namespace    string           // of the pods
+	service      string           // of the first destination
+	empty        []string         // destinations without a ready endpoint when last looked for
+	version      string           // of the endpoints at that time
+	standby      []check.Endpoint // that get calls only when others fail, at that time
+	placed       []int            // destinations whose shares go by where pods are
 }
 
 // describe names what is under test, in one line.

@@ -36,6 +36,8 @@ func document(name string, verdict check.Verdict, shares ...float64) *report.Ver
 	return v
 }
 
+// faults: 56
+//
 // TestPage: the report of one service, and that of several, is shown whole by
 // Chromium, with its bars, and nothing in it runs.
 func TestPage(t *testing.T) {

@@ -92,6 +92,9 @@ func (d *digest) open() []Finding {
 		return one(codeByDesign, "calls are meant to stick: "+d.ByDesign, "kubectl get destinationrule -A -o yaml: see trafficPolicy.loadBalancer of the one named here, if that is not meant")
 	case d.Rung == RungApp:
 		return d.openNamed()
+	case d.spilled > 0:
+		return one(codePrefers, fmt.Sprintf("%d calls were answered by pods that get calls only when nearer ones fail: the gateway takes some of those for unhealthy, or their places have changed", d.spilled),
+			"istioctl -n istio-system proxy-config endpoints deploy/istio-ingressgateway: which are unhealthy, or ejected")
 	case len(d.uncounted()) > 0:
 		return []Finding{d.blind()}
 	case d.named == 0:

@@ -91,6 +91,9 @@ type Evidence struct {
 	Rung string `json:"rung"`
 	// Expected were Ready during the whole run; their shares sum to 1.
 	Expected []Endpoint `json:"expected"`
+	// Standby are endpoints that get calls only when others fail: the mesh
+	// prefers those near the gateway.
+	Standby []Endpoint `json:"standby,omitempty"`
 	// Changed are endpoints that came or went meanwhile, in words that hold
 	// the ip:port, which then explains answers from there.
 	Changed []string `json:"changed,omitempty"`

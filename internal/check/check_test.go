@@ -12,6 +12,7 @@ import (
 	"grpcmesh/internal/probe"
 )
 
+// faults: 47, 48
 func TestMutations(t *testing.T) {
 	seen := map[string]bool{}
 	for rung, rows := range map[string][]row{RungRoute: routeRows(), RungSidecars: sidecarRows(), RungAdmin: sidecarRows(), RungApp: appRows()} {

@@ -51,6 +51,7 @@ const (
 	codeEjects      = "GM259"
 	codeUnverified  = "GM260"
 	codeUnnumbered  = "GM261"
+	codeStandby     = "GM262"
 )
 
 // Code describes one code: what it does to the verdict (Pass: nothing), the
@@ -115,6 +116,7 @@ func Codes() []Code {
 		{codeEjects, Pass, Warning, "outlier detection counts this check's own calls as errors, and may put pods out for them"},
 		{codeUnverified, Pass, Warning, "the server's certificate was not verified: whoever answered may be anyone"},
 		{codeUnnumbered, Pass, Warning, "how many pods there should be is not known, so that coverage was not judged"},
+		{codeStandby, Pass, Info, "some pods get calls only when those nearer to the gateway fail"},
 	}
 }
 

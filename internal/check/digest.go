@@ -44,6 +44,7 @@ type digest struct {
 	explain  map[string]int
 	stranger *spread.Distribution
 	unnamed  int // answers that say not where from
+	spilled  int // of a pod that gets calls only when others fail
 	lost     int // of a pod that came or went, so that its counter was not read
 
 	failed    map[string][]probe.Sample // by code
@@ -199,6 +200,11 @@ func (d *digest) fail(code string, s probe.Sample) {
 // strange takes answers of an address that is not expected: explained, if it
 // is among those that changed.
 func (d *digest) strange(address string, n int) {
+	if slices.ContainsFunc(d.Standby, func(e Endpoint) bool { return e.Address == address }) {
+		d.explain[address] += n
+		d.spilled += n
+		return
+	}
 	for _, words := range d.Changed {
 		if mentions(words, address) {
 			d.explain[address] += n

@@ -39,6 +39,14 @@ func (d *digest) notes(findings []Finding) []Finding {
 		}
 		note(codeReconciled, message, "run it again when the rollout is over, to cover the new ones too")
 	}
+	if len(d.Standby) > 0 && d.spilled == 0 {
+		var names []string
+		for _, e := range d.Standby {
+			names = append(names, e.Name(d.Standby)+" ("+e.Address+")")
+		}
+		note(codeStandby, "only when the pods nearer to the gateway fail, or their weights say so, are calls led to "+some(names)+": not tested",
+			"kubectl get destinationrule -A -o yaml: see localityLbSetting and outlierDetection, if that is not meant")
+	}
 	if d.Ejects != "" {
 		note(codeEjects, d.Ejects+": pods may be out for a while after it", d.realCall())
 	}

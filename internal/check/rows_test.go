@@ -116,6 +116,11 @@ func routeRows() []row {
 		{"preferred, and too few calls", both(prefer, calls(repeat(2, stamped(podA), stamped(podB)))), Inconclusive, []string{"GM232"}},
 		{"preferred, and the hop fails", both(prefer, calls(repeat(9, flagged("UH", "")))), Fail, []string{"GM204"}},
 
+		// Pods that are kept for when others fail.
+		{"pods elsewhere stand by", standby, Pass, []string{"GM262"}},
+		{"pods elsewhere stand by, and one of those near gets none", both(standby, calls(repeat(40, stamped(podA), stamped(podB)))), Fail, []string{"GM221", "GM262"}},
+		{"one that stands by answers", both(standby, func(e *Evidence) { e.Samples[4].Stamp.Backend = nobod }), Inconclusive, []string{"GM242"}},
+
 		// Outlier detection that counts the check's own calls as errors.
 		{"own calls put pods out, and all is well", ejects, Pass, []string{"GM259"}},
 		{"own calls put pods out, and one gets none", both(ejects, calls(repeat(12, stamped(podA), stamped(podB)))), Inconclusive, []string{"GM242", "GM259"}},
@@ -318,6 +323,9 @@ func sidecarRows() []row {
 		{"layer 4 that spreads", both(each(func(_ int, s *probe.Sample) { s.Upstream = false }), func(e *Evidence) { e.Layer4 = true }), Pass, nil},
 	}
 }
+
+// standby is a pod that gets calls only when others fail.
+func standby(e *Evidence) { e.Standby = []Endpoint{{Address: nobod, Pod: "far"}} }
 
 // ejects says that the check's own calls may put pods out.
 func ejects(e *Evidence) { e.Ejects = "outlier detection puts a pod out after 5 errors in a row" }

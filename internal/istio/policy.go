@@ -29,6 +29,8 @@ type Policy struct {
 	PutsOut int                          // outlier detection puts a pod out after so many errors in a row; 0: it doesn't
 	TLS     string                       // the mode by which the gateway is told to call pods; empty: it finds out itself
 	HTTP2   bool                         // calls keep to HTTP/2, even on a port that Istio does not take for it
+	// byLocality is the setting by which calls are shared out over localities.
+	byLocality *networking.LocalityLoadBalancerSetting
 	// Denied is the API server's refusal to show the DestinationRules of some
 	// namespace: there may be more to say.
 	Denied error
@@ -117,6 +119,7 @@ func policyOf(rule *networking.DestinationRule, mesh meshConfig, svc *corev1.Ser
 	p.Sticky = sticky(lb, routeHash(rule.GetTrafficPolicy(), ofSubset, d.Port))
 	p.Idler = idler(lb)
 	p.Prefers, p.Within = prefers(lb, outlier, mesh, svc)
+	p.byLocality = byLocality(lb, outlier, mesh, p.Prefers)
 	p.PutsOut = putsOut(outlier)
 	p.TLS = effectiveTLS(rule.GetTrafficPolicy(), ofSubset, port)
 	p.HTTP2 = keepsHTTP2(rule.GetTrafficPolicy(), ofSubset, mesh, port)

@@ -52,6 +52,8 @@ func (f files) ServerReflectionInfo(stream grpc.BidiStreamingServer[reflection.S
 	}
 }
 
+// faults: 53
+//
 // Fault 53: imports that are cyclic, missing, without end, or too big.
 func TestHostileFiles(t *testing.T) {
 	file := func(name, pkg string, imports ...string) []byte {

@@ -22,6 +22,8 @@ type dialCase struct {
 	within time.Duration // 0: as long as it takes
 }
 
+// faults: 41
+//
 // Fault 41: refused, black-holed and an unknown name are told apart.
 func TestFault41NothingIsThere(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,6 +46,8 @@ func TestFault41NothingIsThere(t *testing.T) {
 	})
 }
 
+// faults: 42
+//
 // Fault 42: TLS to plaintext and back, no ALPN, HTTP/1 only.
 func TestFault42AnotherProtocolIsSpoken(t *testing.T) {
 	good, pool := cert(t, "app.example", time.Now().Add(time.Hour))
@@ -61,6 +65,8 @@ func TestFault42AnotherProtocolIsSpoken(t *testing.T) {
 	})
 }
 
+// faults: 43
+//
 // Fault 43: a certificate that is expired, for another name or of an unknown
 // CA fails closed; so does a client's that is missing or of an unknown CA.
 func TestFault43CertificatesFailClosed(t *testing.T) {
@@ -89,6 +95,8 @@ func TestFault43CertificatesFailClosed(t *testing.T) {
 	}
 }
 
+// faults: 43
+//
 // Fault 43: where verification is skipped, what it would have said is known.
 func TestFault43SkippingIsKnown(t *testing.T) {
 	good, pool := cert(t, "app.example", time.Now().Add(time.Hour))
@@ -114,6 +122,8 @@ func TestFault43SkippingIsKnown(t *testing.T) {
 	}
 }
 
+// faults: 44
+//
 // Fault 44: TLS 1.1 is refused, whatever the caller's configuration allows.
 func TestFault44TLS11IsRefused(t *testing.T) {
 	good, pool := cert(t, "app.example", time.Now().Add(time.Hour))

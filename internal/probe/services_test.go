@@ -72,6 +72,8 @@ func TestNoReflection(t *testing.T) {
 	}
 }
 
+// faults: 53
+//
 // Fault 53: a server that lies.
 func TestHostileReflection(t *testing.T) {
 	file := func(f *descriptorpb.FileDescriptorProto) []byte {

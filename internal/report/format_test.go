@@ -62,6 +62,7 @@ func written(t *testing.T, v *Verify, format string) string {
 // stands, with what would act on a terminal written out.
 func plain() string { return Clean(hostile) }
 
+// faults: 56
 func TestJUnit(t *testing.T) {
 	for verdict, v := range documents() {
 		var doc struct {
@@ -100,6 +101,8 @@ func TestJUnit(t *testing.T) {
 	}
 }
 
+// faults: 56
+//
 // TestMarkdown: read by GitHub's rules there is no link, image, HTML or code
 // in it, and the texts are what they were.
 func TestMarkdown(t *testing.T) {
@@ -158,6 +161,8 @@ func visible(t *testing.T, page string) string {
 	return b.String()
 }
 
+// faults: 56
+//
 // TestHTML: nothing of it is fetched or run, and it says what the others say.
 func TestHTML(t *testing.T) {
 	for verdict, v := range documents() {
