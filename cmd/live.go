@@ -170,7 +170,7 @@ func (l *liveCheck) addProbe(ctx context.Context) (remove func(), err error) {
 	if missing, err := x.cluster.Missing(ctx, toProbe(x.exposure.Namespace)); err != nil || len(missing) > 0 {
 		return func() {}, err
 	}
-	routes, err := x.mesh.Routes(ctx)
+	routes, err := x.mesh.Beside(x.cluster.Lately()).Routes(ctx)
 	if err != nil {
 		return nil, err
 	}

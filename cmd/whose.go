@@ -24,7 +24,7 @@ import (
 // VirtualService of a more specific host, or one that stands before it, would
 // have them instead.
 func (x *exposer) serves(ctx context.Context, call istio.Call) error {
-	routes, err := x.mesh.Routes(ctx)
+	routes, err := x.mesh.Beside(x.cluster.Lately()).Routes(ctx)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func TestPatient(t *testing.T) {
 		{name: "a conflict", answers: []int{409}, tries: 1, code: 409},
 		{name: "what the server does not do", answers: []int{501}, tries: 1, code: 501},
 		{name: "the server names the time", answers: []int{503}, header: "1", tries: 1, code: 503},
-		{name: "to the deadline", answers: []int{503}, within: 500 * time.Millisecond, tries: 3, code: 503},
+		{name: "to the deadline", answers: []int{503}, within: 1500 * time.Millisecond, tries: 3, code: 503},
 		{name: "a webhook that is broken", answers: []int{500}, message: hook, tries: hookTries, code: 500},
 		{name: "a stream", answers: []int{503}, path: "/api/v1/namespaces/a/pods/b/portforward", tries: 1, code: 503},
 	} {

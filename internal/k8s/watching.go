@@ -26,6 +26,8 @@ type watching struct {
 	mirrors map[string]map[string]*running // by namespace, and what of it
 	waiting map[chan struct{}]string       // who is woken by a change, and of which namespace
 	written map[types.UID]int64            // generations that this run has made: what is older is not looked at
+	lately  *Cluster                       // remembers what one of them has just listed,
+	at      time.Time                      // from then on
 }
 
 type running struct {
@@ -81,6 +83,24 @@ func (c *Cluster) watched(ctx context.Context) (l *watching, stop func()) {
 	}
 	own, end := c.Watching(ctx, Asked)
 	return own.live, func() { end() }
+}
+
+// latelyFor is how long a list serves the other waits of a run.
+const latelyFor = time.Second
+
+// Lately is the same cluster to one of several waits, for what is not watched: it
+// remembers what any of them has listed within the last second. Who waits alone
+// reads anew.
+func (c *Cluster) Lately() *Cluster {
+	if c.live == nil || c.live.narrow || c.memory != nil {
+		return c
+	}
+	c.live.mu.Lock()
+	defer c.live.mu.Unlock()
+	if c.live.lately == nil || time.Since(c.live.at) >= latelyFor {
+		c.live.lately, c.live.at = c.live.cluster.Remembering(Namespaces), time.Now()
+	}
+	return c.live.lately
 }
 
 // wrote notes what this run has made of a workload.

@@ -216,6 +216,30 @@ func seconds(what string, n int) (all []string) {
 	return all
 }
 
+// TestLately: what one of several waits has listed serves the others for a
+// second; one that waits alone lists for itself.
+func TestLately(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for reach, want := range map[Reach]int{Namespaces: 2, Asked: 12} {
+			core := fake.NewClientset()
+			c, stop := (&Cluster{Core: core}).Watching(t.Context(), reach)
+			for i := range 12 {
+				if i == 6 {
+					time.Sleep(latelyFor)
+				}
+				if _, err := c.Lately().AllServices(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stop()
+			if n := len(core.Actions()); n != want {
+				t.Errorf("reach %d: %d lists, want %d", reach, n, want)
+			}
+		}
+	})
+}
+
 // TestNewestSeen: a wait goes by the workload as this run has last made it, and
 // by the revision that it names: one that is yet to be seen is not taken for an
 // older one.
