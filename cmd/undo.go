@@ -158,7 +158,7 @@ func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualSe
 	if len(chosen) == 0 && len(u.named) > 0 {
 		// It names one that is not exposed: nothing here is told to be its.
 		if u.last && p.Writes() > 0 {
-			u.warn("a run that was cut short has left objects in namespace %s; this takes them away: %s", u.namespace, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
+			u.warn("a run that was cut short has left objects in namespace %s, or one that used someone else's route as it was; this takes them away: %s", u.namespace, u.o.called.grpcmesh("unexpose", "-n", u.namespace))
 		}
 		return plan.Plan{}, ns.Labels, nil
 	}
