@@ -130,7 +130,7 @@ func complete(c *cobra.Command, flags *k8s.Flags) {
 		"output": outputs(c.Name()), "dry-run": dryRuns(c.Name()), "identify": identities(),
 		"lb": {"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "header:"}, "tls-mode": {"simple", "mutual"}, "control": controls(),
 		"backend-from": {"header:", "trailer:", "field:"},
-		"inject": {manifest.InjectNamespace, manifest.InjectPod, manifest.InjectNone},
+		"inject":       {manifest.InjectNamespace, manifest.InjectPod, manifest.InjectNone},
 	} {
 		known[name] = oneOf(func() []string { return values })
 	}
