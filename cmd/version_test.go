@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	networking "istio.io/api/networking/v1alpha3"
+	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
 
 	"grpcmesh/internal/finding"
@@ -51,5 +52,21 @@ func TestHiddenByAge(t *testing.T) {
 		if got := r.hidden(); !strings.HasPrefix(got, want) || (got == "") != (want == "") {
 			t.Errorf("%s: %q", image, got)
 		}
+	}
+}
+
+// TestDiagnoseAge: doctor tells of an old gateway where a Gateway selects it.
+func TestDiagnoseAge(t *testing.T) {
+	t.Parallel()
+	in := newWorld().ingress
+	in.Pods[0].Spec.Containers = []corev1.Container{{Name: "istio-proxy", Image: "proxyv2:1.12.1"}}
+	d := sick()
+	d.gateways, d.ingresses = []istio.Ingress{in}, []istio.Ingress{in}
+	d.routes.Gateways = []*clientnet.Gateway{listening(t, "test", "grpc", "*", true), listening(t, "edge", "web", "b.com", false)}
+	if err := d.diagnoseGateways(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.found) != 1 || d.found[0].Code != finding.OldMesh || !strings.Contains(d.found[0].Reason, "of Istio 1.12") {
+		t.Errorf("%+v", d.found)
 	}
 }

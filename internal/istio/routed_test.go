@@ -94,3 +94,14 @@ func TestRouted(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutedAsTheProcedure: its documents serve as they are, by any name.
+func TestRoutedAsTheProcedure(t *testing.T) {
+	t.Parallel()
+	r := Routes{Gateways: []*clientnet.Gateway{gateway(t, "test", "grpc", server("app: istio-ingressgateway, istio: ingressgateway", 8000, "'*'"))},
+		VirtualServices: []*clientnet.VirtualService{service(t, "test", "server", "spec: {gateways: [test/grpc], hosts: ['*'], http: [{route: [{destination: {host: server}}]}]}")}}
+	e := manifest.Exposure{Namespace: "test", WorkloadKind: "Deployment", WorkloadName: "server", Reuse: "server", Port: 8000, Host: "*"}
+	if routes, gw := r.Routed(edge(), 8000, e, "203.0.113.10"); len(routes) != 1 || gw != r.Gateways[0] {
+		t.Errorf("%v, %v", routes, gw)
+	}
+}
