@@ -171,7 +171,7 @@ func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {
 		return err
 	}
-	r.spare()
+	r.spare(ctx)
 	if err := r.awaitProbe(ctx); err != nil {
 		if !errors.Is(err, errNotLive) {
 			return err

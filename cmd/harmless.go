@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -45,12 +46,22 @@ func (t *target) putsOut() (errors int, by string) {
 	return errors, by
 }
 
-// spare begins to look for a call by the probe route that hurts no pod.
-func (r *run) spare() {
-	if n, _ := r.t.putsOut(); n == 0 || r.o.user.on() {
+// spare begins to look for a call by the probe route that hurts no pod. One of the
+// pods is asked past the gateway, which then counts nothing, where that can be.
+func (r *run) spare(ctx context.Context) {
+	if n, _ := r.t.putsOut(); n == 0 || r.o.user.stream != nil { // a stream of the user's is what tells pods apart
 		return
 	}
-	for _, c := range harmless() {
+	all := harmless()
+	if conn, err := r.openPod(ctx); err == nil {
+		all = slices.DeleteFunc(all, func(c probe.Call) bool {
+			c.Metadata = r.o.metadata
+			s := conn.Call(ctx, c)
+			return s.NoAnswer || s.NotGRPC || countsAsError(s.Code)
+		})
+		_ = conn.Close()
+	}
+	for _, c := range all {
 		if taken := r.t.table.Take(r.t.call(r.o.dialAuthority(), c.Path, r.marked())); !taken.OK || taken.Entry.TakesAll() {
 			r.spares = append(r.spares, c) // no rule stands before the probe for it
 		}
@@ -59,6 +70,10 @@ func (r *run) spare() {
 }
 
 func (r *run) nextSpare() {
+	if len(r.spares) == 0 && r.o.user.on() && r.before(r.o.path, r.o.metadata) == "" {
+		r.spared = r.o.pathCall() // a real one, as those on the users' route
+		return
+	}
 	if len(r.spares) == 0 {
 		r.spared = probe.Call{Path: noPath}
 		r.hurts()
@@ -70,7 +85,7 @@ func (r *run) nextSpare() {
 // hurt says whether the answer counts against its pod, and another call is
 // worth trying.
 func (r *run) hurt(s probe.Sample) bool {
-	if r.spared.Path == "" || r.spared.Path == noPath || !s.Stamped && !s.Upstream || !countsAsError(s.Code) {
+	if r.spared.Path == "" || r.spared.Path == noPath || r.spared.Path == r.o.path || !s.Stamped && !s.Upstream || !countsAsError(s.Code) {
 		return false
 	}
 	r.nextSpare()

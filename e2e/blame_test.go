@@ -67,7 +67,7 @@ func hops() []broken {
 			more:   "{apiVersion: networking.istio.io/v1alpha3, kind: DestinationRule, metadata: {name: NAME, namespace: NS}, spec: {host: NAME, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}}",
 			mended: []string{"consistentHash: {httpHeaderName: x-user}", "simple: ROUND_ROBIN"}},
 		{name: "stuck", code: "GM220", exit: 3, says: "layer 4 picks a pod once per connection", next: "dial the gateway instead", addr: "layer 4"},
-		{name: "ejected", code: "GM221", exit: 3, says: "2 of 4 endpoints got none", next: "listed and healthy", service: "selector: {out: 'yes'}, ports: [{name: grpc, port: 8000, targetPort: 50051}]",
+		{name: "ejected", code: "GM221", exit: 3, says: "of 4 endpoints got none", next: "listed and healthy", service: "selector: {out: 'yes'}, ports: [{name: grpc, port: 8000, targetPort: 50051}]",
 			more:   "{apiVersion: networking.istio.io/v1alpha3, kind: DestinationRule, metadata: {name: NAME, namespace: NS}, spec: {host: NAME, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 1, interval: 1s, baseEjectionTime: 180s, maxEjectionPercent: 50}}}}",
 			mended: []string{"trafficPolicy: {outlierDetection: {consecutive5xxErrors: 1, interval: 1s, baseEjectionTime: 180s, maxEjectionPercent: 50}}", "trafficPolicy: {connectionPool: {tcp: {maxConnections: 100}}}"}},
 	}
