@@ -31,6 +31,7 @@ type run struct {
 	dials   int
 	renewed int // of them, those that the server asked for
 	nonce   string
+	users   string // the nonce of a load
 	proof   string
 	left    bool // the probe route may not be gone
 	line    *progress
@@ -160,12 +161,15 @@ const refuted = "the gateway never took up a route of the same host and Gateway,
 // pod that gave it.
 func (r *run) byRoute(ctx context.Context, e *check.Evidence) error {
 	r.nonce, r.proof = probe.NewNonce(), probe.NewNonce()
+	if r.o.load.asked {
+		r.users = probe.NewNonce()
+	}
 	r.o.say("by         a probe route: one VirtualService is added in namespace %s for the time of the check", r.t.vs.Namespace)
 	if left := r.leftOut(); left != "" {
 		r.o.say("           calls by it go without %s, by which other rules would take them before it; the others carry it", left)
 	}
 	spec := istio.ProbeSpec{Under: r.t.entry, On: r.t.gw, Host: r.t.gw.Pattern(r.t.vs, r.o.authorityHost()),
-		Header: probe.HeaderNonce, Nonce: r.nonce, Stamps: stamps(r.proof), TTL: r.o.timeout + r.o.loadTakes() + probeGrace}
+		Header: probe.HeaderNonce, Nonce: r.nonce, Users: r.users, Stamps: stamps(r.proof), TTL: r.o.timeout + r.o.loadTakes() + probeGrace}
 	remove := lend(ctx, r.o.IO, r.t.mesh, spec.Route(), r.o.say)
 	defer func() { r.left = !remove() }()
 	if err := r.t.mesh.AddProbe(ctx, spec); err != nil {

@@ -9,20 +9,28 @@ import (
 	"grpcmesh/internal/probe"
 )
 
-// loading is the call that a load makes, by the probe route: that of the user, as
-// it is, or else one of a method that the app does not have. why is why the user's
-// can't be made there, or "".
+// loading is the call that a load makes, by the probe route and faring there as
+// users' do: that of the user, as it is, or else one of a method that the app does
+// not have. why is why the user's can't be made there, or "".
 func (r *run) loading() (call probe.Call, why string) {
 	if !r.o.user.on() && r.ejects != "" {
 		return probe.Call{}, r.ejects + ": a load of them would put out one pod after another; give a real one with --call"
 	}
 	if !r.o.user.on() {
-		return r.probing(), ""
+		return r.asUsers(r.probing()), ""
 	}
 	if why := r.before(r.o.path, r.o.metadata); why != "" {
 		return probe.Call{}, fmt.Sprintf("only a probe route tells which pod answered a call of a load, and %s; leave out --call to load another method", why)
 	}
-	return r.byProbe(r.o.pathCall()), ""
+	return r.asUsers(r.byProbe(r.o.pathCall())), ""
+}
+
+// asUsers sends a call by the rule of the probe route that has the retries, the
+// timeout and the faults of the one under test: what a load loses is what users
+// would.
+func (r *run) asUsers(call probe.Call) probe.Call {
+	call.Nonce = r.users
+	return call
 }
 
 // sampling is the call by the probe route that tells one pod: of a user's method

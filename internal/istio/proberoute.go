@@ -39,6 +39,9 @@ type ProbeSpec struct {
 	Host   string   // the one host of it, as Under's VirtualService writes it: On.Pattern
 	Header string   // request header that carries the nonce
 	Nonce  string
+	// Users is a nonce of calls that fare as users' do, with the rule's own retries,
+	// timeout and faults; "": there are none.
+	Users  string
 	Stamps map[string]string // response header to its value, or Envoy's command for it
 	TTL    time.Duration     // after this, by the server's clock, anyone may sweep it
 }
@@ -130,21 +133,13 @@ func expired(vs *clientnet.VirtualService, now time.Time) bool {
 
 func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
 	under := spec.Under.VirtualService
-	match := spec.Under.scope()
-	match.Headers = map[string]*networking.StringMatch{
-		spec.Header: {MatchType: &networking.StringMatch_Exact{Exact: spec.Nonce}},
-	}
-	rule := &networking.HTTPRoute{
-		Name:    "grpcmesh-probe",
-		Match:   []*networking.HTTPMatchRequest{match},
-		Retries: &networking.HTTPRetry{Attempts: 0}, // a retry would hide what is being looked for
-		Headers: &networking.Headers{
-			Request:  &networking.Headers_HeaderOperations{Remove: []string{spec.Header}}, // the app has no use for it
-			Response: &networking.Headers_HeaderOperations{Set: spec.Stamps},
-		},
-	}
-	for _, d := range spec.Under.Rule.Route {
-		rule.Route = append(rule.Route, &networking.HTTPRouteDestination{Destination: d.Destination, Weight: d.Weight})
+	rule := probeRule(spec, "grpcmesh-probe", spec.Nonce)
+	rule.Retries = &networking.HTTPRetry{Attempts: 0} // a retry would hide what is being looked for
+	rules := []*networking.HTTPRoute{rule}
+	if spec.Users != "" {
+		rule = probeRule(spec, "grpcmesh-probe-users", spec.Users)
+		rule.Retries, rule.Timeout, rule.Fault = spec.Under.Rule.Retries, spec.Under.Rule.Timeout, spec.Under.Rule.Fault
+		rules = append(rules, rule)
 	}
 	vs := &clientnet.VirtualService{
 		ObjectMeta: metav1.ObjectMeta{
@@ -160,6 +155,26 @@ func probeRoute(spec ProbeSpec) *clientnet.VirtualService {
 	vs.Spec.Hosts = []string{spec.Host}
 	vs.Spec.Gateways = []string{spec.On.Gateway.Namespace + "/" + spec.On.Gateway.Name}
 	vs.Spec.ExportTo = under.Spec.ExportTo
-	vs.Spec.Http = []*networking.HTTPRoute{rule}
+	vs.Spec.Http = rules
 	return vs
+}
+
+// probeRule leads calls with the nonce where the rule under test does.
+func probeRule(spec ProbeSpec, name, nonce string) *networking.HTTPRoute {
+	match := spec.Under.scope()
+	match.Headers = map[string]*networking.StringMatch{
+		spec.Header: {MatchType: &networking.StringMatch_Exact{Exact: nonce}},
+	}
+	rule := &networking.HTTPRoute{
+		Name:  name,
+		Match: []*networking.HTTPMatchRequest{match},
+		Headers: &networking.Headers{
+			Request:  &networking.Headers_HeaderOperations{Remove: []string{spec.Header}}, // the app has no use for it
+			Response: &networking.Headers_HeaderOperations{Set: spec.Stamps},
+		},
+	}
+	for _, d := range spec.Under.Rule.Route {
+		rule.Route = append(rule.Route, &networking.HTTPRouteDestination{Destination: d.Destination, Weight: d.Weight})
+	}
+	return rule
 }

@@ -40,7 +40,7 @@ func TestProbeRoute(t *testing.T) {
 	vs := service(t, "test", "server", under)
 	before := vs.DeepCopy()
 	got := probeRoute(ProbeSpec{
-		Under: lead(vs), On: Listener{Gateway: gateway(t, "edge", "grpc", "")}, Host: "*.example.org", Header: "x-grpcmesh-probe", Nonce: "0123456789abcdef",
+		Under: lead(vs), On: Listener{Gateway: gateway(t, "edge", "grpc", "")}, Host: "*.example.org", Header: "x-grpcmesh-probe", Nonce: "0123456789abcdef", Users: "fedcba9876543210",
 		Stamps: map[string]string{"x-grpcmesh-backend": "%UPSTREAM_REMOTE_ADDRESS%", "x-grpcmesh-gateway": "%HOSTNAME%"},
 		TTL:    90 * time.Second,
 	})
@@ -65,6 +65,10 @@ func TestProbeRoute(t *testing.T) {
 	// with 0 attempts as none, and one that is absent as its default of 2.
 	if r := got.Spec.Http[0].Retries; r == nil || r.Attempts != 0 {
 		t.Errorf("retries = %v, want a policy of 0 attempts", r)
+	}
+	// A load fares as users' calls do, and is one call each: no mirror.
+	if r := got.Spec.Http[1]; r.Retries.GetAttempts() != 7 || r.Timeout.AsDuration() != time.Second || r.Fault.GetAbort().GetHttpStatus() != 503 || r.Mirror != nil {
+		t.Errorf("a load's rule is %v", r)
 	}
 	a, err := yaml.Marshal(before)
 	if err != nil {
