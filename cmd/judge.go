@@ -134,6 +134,7 @@ func (o *verifyOptions) untold(why error) error {
 	v := unjudged(o.addr, o.dialAuthority(), why)
 	var doc report.Document = v
 	if o.several() {
+		v.Authority = "" // it is about none in particular
 		doc = report.NewVerifyList([]*report.Verify{v}, o.alpha)
 	}
 	out := o.Out

@@ -69,7 +69,7 @@ func TestMetadataFindsTheRoute(t *testing.T) {
 		o.addr, o.host, o.port, o.authority = "127.0.0.1:80", "127.0.0.1", 80, "a.b"
 		listeners, _ := o.listeners(routes, []istio.Ingress{in}, istio.Owner{})
 		serving := routes.ServingEach(listeners, o.authorityHost())
-		c, err := o.choose(routes, serving, listeners, istio.Owner{})
+		c, err := o.choose(routes, serving, listeners, nil, istio.Owner{})
 		var found *target
 		if err == nil {
 			found = &target{vs: c.VirtualService, gw: c.Listener, table: routes.Table(c.Listener, serving)}

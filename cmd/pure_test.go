@@ -341,7 +341,7 @@ func TestChooseTarget(t *testing.T) {
 		{"no listener", verifyOptions{host: "a.com"}, 9000, "no Gateway listens on port 9000 of gateway istio-system/gw", 0},
 	} {
 		listeners := routes.Listeners(in, tc.port)
-		c, err := tc.o.choose(routes, routes.Serving(listeners, tc.o.authorityHost()), listeners, istio.Owner{Ingress: &in, Number: tc.port})
+		c, err := tc.o.choose(routes, routes.Serving(listeners, tc.o.authorityHost()), listeners, nil, istio.Owner{Ingress: &in, Number: tc.port})
 		if err == nil {
 			if got := c.VirtualService.Namespace + "/" + c.VirtualService.Name; got != tc.want {
 				t.Errorf("%s: %s, want %s", tc.name, got, tc.want)

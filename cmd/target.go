@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -88,7 +89,7 @@ func (o *verifyOptions) findTarget(ctx context.Context, cluster *k8s.Cluster, me
 	}
 	t.via = via
 	serving := routes.ServingEach(listeners, o.authorityHost())
-	c, err := o.choose(routes, serving, listeners, owner)
+	c, err := o.choose(routes, serving, listeners, via, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +160,7 @@ func (t *target) takes(o *verifyOptions, path string) istio.Taken {
 
 // choose narrows the VirtualServices that serve the authority to the one meant:
 // by the flags, and where several are left by the path that real calls have.
-func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, listeners []istio.Listener, owner istio.Owner) (istio.Candidate, error) {
+func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, listeners []istio.Listener, via []istio.Ingress, owner istio.Owner) (istio.Candidate, error) {
 	fit := slices.DeleteFunc(slices.Clone(serving), func(c istio.Candidate) bool {
 		return !o.wanted(c.VirtualService, routes.Table(c.Listener, serving))
 	})
@@ -201,19 +202,26 @@ func (o *verifyOptions) choose(routes istio.Routes, serving []istio.Candidate, l
 	default:
 		e.Code, e.What = finding.NoRoute, fmt.Sprintf("no VirtualService serves the host %s through %s", o.authorityHost(), lead)
 		e.Hint = "Name the host that clients use with --authority, or expose the service first: grpcmesh expose"
-		for _, vs := range routes.VirtualServices {
-			if slices.ContainsFunc(listeners, func(l istio.Listener) bool { return istio.Bound(vs, l.Gateway) }) {
-				e.Candidates = append(e.Candidates, fmt.Sprintf("%s/%s serves %s", vs.Namespace, vs.Name, strings.Join(vs.Spec.Hosts, ", ")))
+		elsewhere, rest := o.others(routes, listeners, via)
+		if len(elsewhere) > 0 {
+			by := "plaintext"
+			if o.tls.on() {
+				by = "TLS"
 			}
+			e.What = fmt.Sprintf("no VirtualService serves the host %s by %s on port %d of %s; it is served elsewhere", o.authorityHost(), by, cmp.Or(owner.Number, o.port), lead)
+			e.Hint = "Call it there, with the flags named; or expose it on this port too: grpcmesh expose --gateway-port PORT"
 		}
+		e.Candidates = bounded(append(elsewhere, rest...))
 	}
+	var lines []string
 	for _, c := range fit {
 		line := fmt.Sprintf("--namespace %s --virtual-service %s", c.VirtualService.Namespace, c.VirtualService.Name)
 		if onSeveral(fit) {
 			line += fmt.Sprintf(" (port %d of Gateway %s/%s)", c.Listener.Server.Port.GetNumber(), c.Listener.Gateway.Namespace, c.Listener.Gateway.Name)
 		}
-		e.Candidates = append(e.Candidates, line)
+		lines = append(lines, line)
 	}
+	e.Candidates = append(e.Candidates, bounded(lines)...)
 	return istio.Candidate{}, e
 }
 

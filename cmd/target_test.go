@@ -46,7 +46,7 @@ func TestUnknownAddress(t *testing.T) {
 		if len(via) != 1 {
 			t.Errorf("%s: via %v", tc.name, via)
 		}
-		c, err := tc.o.choose(routes, routes.ServingEach(listeners, tc.o.authorityHost()), listeners, istio.Owner{})
+		c, err := tc.o.choose(routes, routes.ServingEach(listeners, tc.o.authorityHost()), listeners, via, istio.Owner{})
 		if err == nil {
 			found := &target{vs: c.VirtualService, gw: c.Listener}
 			if got := found.vs.Namespace + "/" + found.vs.Name; !strings.HasPrefix(tc.want, got+":") || !strings.HasSuffix(found.describe(), "port "+tc.want[len(got)+1:]) {

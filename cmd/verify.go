@@ -44,8 +44,9 @@ type verifyOptions struct {
 
 	controls string // whether the Service itself is called beside
 
-	among string // of several, the namespace/name of this one
-	lines *lines // which several share
+	among  string // of several, the namespace/name of this one
+	absent error  // of several, why there is nothing to call
+	lines  *lines // which several share
 
 	user    userCall
 	backend backendFlags

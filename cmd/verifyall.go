@@ -75,17 +75,15 @@ func (o *verifyOptions) runAll(ctx context.Context, cluster *k8s.Cluster, mesh *
 		return ctx.Err()
 	}
 	list := report.NewVerifyList(items, o.alpha)
-	err = o.finish(list, list.Verdict)
-	if failed := errors.Join(errs...); failed != nil && (err == nil || errors.As(err, new(verdictError))) {
-		return verdictError{ExitCode(failed)} // the report has each error's words
-	}
-	return err
+	return summedUp(list, o.finish(list, list.Verdict), errors.Join(errs...))
 }
 
 // judged is the verdict on one of several.
 func (o *verifyOptions) judged(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh) (*report.Verify, error) {
-	doc, evidence, err := &report.Verify{}, (*check.Evidence)(nil), o.validAddr()
-	if o.addr == "" {
+	doc, evidence, err := &report.Verify{}, (*check.Evidence)(nil), o.absent
+	if err == nil && o.addr != "" {
+		err = o.validAddr()
+	} else if err == nil {
 		err = &manifest.TargetError{What: "its gateway has no address that is known here",
 			Hint: "Forward a port of the gateway's Service and name it: --addr 127.0.0.1:PORT"}
 	}
@@ -123,7 +121,6 @@ func (o *verifyOptions) targets(ctx context.Context, cluster *k8s.Cluster, mesh 
 		return nil, err
 	}
 	var all []*verifyOptions
-	var errs []error
 	views := map[string]*view{}
 	for _, intent := range intents {
 		w := views[intent.Namespace]
@@ -135,8 +132,8 @@ func (o *verifyOptions) targets(ctx context.Context, cluster *k8s.Cluster, mesh 
 		}
 		found := slices.DeleteFunc(w.exposures(intent.Namespace), func(e report.Exposure) bool { return !exposes(e, intent) })
 		if len(found) == 0 {
-			errs = append(errs, &manifest.TargetError{What: fmt.Sprintf("%s/%s is not exposed under host %s", intent.Namespace, intent.Workload, intent.Host),
-				Hint: "Expose it first: grpcmesh expose -f FILE; or see what is exposed: grpcmesh status -n " + intent.Namespace})
+			all = append(all, o.without(intent))
+			continue
 		}
 		metadata := intent.Route.Metadata()
 		if metadata == nil {
@@ -144,7 +141,7 @@ func (o *verifyOptions) targets(ctx context.Context, cluster *k8s.Cluster, mesh 
 		}
 		all = append(all, o.each(w, found, metadata)...)
 	}
-	return all, errors.Join(errs...)
+	return all, nil
 }
 
 // exposes says whether an exposure is what an Intent asks for.
