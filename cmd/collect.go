@@ -89,7 +89,10 @@ func (r *run) collect(ctx context.Context) (*check.Evidence, error) {
 		return nil, err
 	}
 	e := &check.Evidence{Rung: rung, Streams: r.o.user.stream != nil, Layer4: r.t.layer4, Alpha: r.o.alpha, Limit: r.o.limit(),
-		ByDesign: r.t.sticky, Prefers: r.t.prefers(ctx, before), Disagree: r.t.disagree, Undefined: r.t.undefined(), Nowhere: r.t.empty, Where: r.t.where(r.o.addr), Command: r.o.command(), Expected: before, Standby: r.t.kept(before), TLS: secured(r.conn)}
+		ByDesign: r.t.sticky, Prefers: r.t.prefers(ctx, before), Disagree: r.t.disagree, Undefined: r.t.undefined(), Nowhere: r.t.empty, Where: r.t.where(r.o.addr), Command: r.o.command(), Connection: r.o.called.connection, Expected: before, Standby: r.t.kept(before), TLS: secured(r.conn)}
+	if len(before) < 2 {
+		e.Workload = r.workloadOf(ctx)
+	}
 	r.line = newProgress(r.o, before)
 	writes := "nothing is written"
 	if rung == check.RungRoute {

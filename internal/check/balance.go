@@ -77,7 +77,7 @@ func (d *digest) strangers() []Finding {
 
 // open says why the spread can't be judged at all; at most one reason.
 func (d *digest) open() []Finding {
-	namespace, service, _ := d.names()
+	namespace, _, _ := d.names()
 	one := func(code, message, hint string) []Finding { return []Finding{found(code, d.where(), message, hint)} }
 	again := fmt.Sprintf("kubectl -n %s rollout status deployment, then run it again", namespace)
 	switch {
@@ -87,7 +87,7 @@ func (d *digest) open() []Finding {
 		return one(codeChanged, fmt.Sprintf("only %d endpoints were ready during the whole run: %s", len(d.Expected), d.changes()), again)
 	case len(d.Expected) < 2:
 		return one(codeFew, fmt.Sprintf("%d endpoints are ready, and balancing needs two", len(d.Expected)),
-			fmt.Sprintf("kubectl -n %s scale deployment DEPLOYMENT --replicas=3 (the pods behind service %s)", namespace, service))
+			d.moreReplicas())
 	case d.ByDesign != "":
 		return one(codeByDesign, "calls are meant to stick: "+d.ByDesign, "kubectl get destinationrule -A -o yaml: see trafficPolicy.loadBalancer of the one named here, if that is not meant")
 	case d.Rung == RungApp:
@@ -113,7 +113,7 @@ func (d *digest) open() []Finding {
 		return one(codeUnstamped, fmt.Sprintf("%d of %d answers don't tell which pod they came from: the users' own route may match the probe's path first", d.unnamed, d.calls),
 			d.otherWay())
 	case d.counting() && float64(d.Foreign) > maxForeign*float64(d.Own):
-		return one(codeForeign, fmt.Sprintf("others made %d calls beside %d own ones, more than one in ten", d.Foreign, d.Own), d.otherWay()+", or run it in a quiet hour")
+		return one(codeForeign, fmt.Sprintf("%d calls more were counted than the %d that were made, and one in ten is the most that may be: others call too, or the gateway tried calls again that had failed at a pod, which counts as well", d.Foreign, d.Own), d.otherWay()+"; or run it in a quiet hour")
 	}
 	return nil
 }
@@ -264,10 +264,29 @@ func (d *digest) otherWay() string {
 	switch {
 	case d.Layer4:
 		return "run it again"
+	case d.counting() && d.given("--read-only"):
+		return "without --read-only, so that a VirtualService stands for the time of the check: " + d.verify("--identify=route")
 	case d.counting():
 		return d.verify("--identify=route")
 	}
 	return d.verify("--identify=sidecars")
+}
+
+// answerable is how to make calls that show whether they are answered.
+func (d *digest) answerable() string {
+	if d.Real {
+		return d.otherWay()
+	}
+	return d.realCall() + "; or " + d.otherWay()
+}
+
+// moreReplicas is how to get pods to balance over.
+func (d *digest) moreReplicas() string {
+	namespace, service, _ := d.names()
+	if d.Workload != "" {
+		return fmt.Sprintf("kubectl -n %s scale %s --replicas=3", namespace, d.Workload)
+	}
+	return fmt.Sprintf("kubectl -n %s get service %s -o wide: then more replicas, ready, of the workload whose pods it selects: kubectl -n %s get deployments,statefulsets -o wide", namespace, service, namespace)
 }
 
 // unproven says what a PASS lacks; at most one reason.
@@ -284,11 +303,11 @@ func (d *digest) unproven(proof Proof) []Finding {
 	case len(unsure) > 0 && d.atSidecar > 0:
 		return one(codeTooFew, fmt.Sprintf("the calls that the sidecar of %s counted may all be those that got no further: %d calls of the run did not", d.name(unsure[0]), d.atSidecar), more)
 	case len(unsure) > 0:
-		return one(codeForeign, fmt.Sprintf("the calls of %s may all be others', who made %d", d.name(unsure[0]), d.Foreign), d.otherWay()+", or run it in a quiet hour")
+		return one(codeForeign, fmt.Sprintf("the calls counted for %s may all be others', or such as the gateway tried again elsewhere: %d more were counted than made", d.name(unsure[0]), d.Foreign), d.otherWay()+"; or run it in a quiet hour")
 	case d.failures > 0 && d.streak < calm:
 		return one(codeTooFew, fmt.Sprintf("only %d good calls followed a failed one, and it takes %d to call it over", d.streak, calm), more)
 	case d.counting() && d.good == 0:
-		return one(codeNoWitness, "the sidecars counted calls, but no call of this run shows that it was answered", "run it again")
+		return one(codeNoWitness, "each "+d.counter()+" counted calls, but no call of this run shows that it was answered", d.answerable())
 	case d.counting() && d.dials() != 1:
 		return one(codeConnections, fmt.Sprintf("%d connections were made, and several spread by layer 4 too", d.dials()), "run it again; if it comes back, look for a maximum connection age at the gateway or a load balancer in front")
 	case len(proof.Pods) < 2, d.counting() && d.quiet == 0:

@@ -167,6 +167,11 @@ type Evidence struct {
 	// Command are the words of the command that makes just this check, for a
 	// shell: what is to be run next begins with it.
 	Command []string `json:"command,omitempty"`
+	// Connection are the flags by which the cluster was reached, for a shell:
+	// kubectl has the same.
+	Connection []string `json:"connection,omitempty"`
+	// Workload is what runs the pods, as KIND/NAME, if that is known.
+	Workload string `json:"workload,omitempty"`
 	// TLS is how the first connection was secured; nil: it was plaintext.
 	TLS *TLS `json:"tls,omitempty"`
 }

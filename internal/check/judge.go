@@ -22,6 +22,9 @@ func Judge(e Evidence) Result {
 		findings = d.judge(result.Proof)
 	}
 	findings = append(findings, slices.Concat(d.unverified(), d.rollout())...)
+	for i := range findings {
+		findings[i].Hint = d.reached(findings[i].Hint)
+	}
 	result.Findings = order(findings)
 	if result.Findings == nil {
 		result.Findings = []Finding{} // "none" in JSON is an empty list

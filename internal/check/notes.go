@@ -16,7 +16,7 @@ import (
 func (d *digest) notes(findings []Finding) []Finding {
 	var notes []Finding
 	note := func(code, message, hint string) { notes = append(notes, found(code, d.where(), message, hint)) }
-	namespace, service, _ := d.names()
+	namespace, _, _ := d.names()
 	coded := func(code string) bool {
 		return slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == code })
 	}
@@ -30,7 +30,7 @@ func (d *digest) notes(findings []Finding) []Finding {
 			fmt.Sprintf("kubectl -n %s get authorizationpolicy -o yaml: is the users' path allowed on every pod", namespace))
 	}
 	if n, text := d.appErrors(); n > 0 && !coded(codeAppFails) {
-		note(codeAppError, fmt.Sprintf("the app answered %d calls with an error of its own (%s)", n, text), fmt.Sprintf("kubectl -n %s logs POD --tail=50, of each pod behind service %s", namespace, service))
+		note(codeAppError, fmt.Sprintf("the app answered %d calls with an error of its own (%s)", n, text), d.logs())
 	}
 	if len(d.Changed) > 0 && !coded(codeChanged) {
 		message := "endpoints changed during the run: " + d.changes()
@@ -88,9 +88,22 @@ func (d *digest) appFails() []Finding {
 	if !d.Real || failed == 0 || failed < len(samples) {
 		return nil
 	}
-	namespace, service, _ := d.names()
 	return []Finding{found(codeAppFails, d.where(), fmt.Sprintf("the app answered all of %d real calls with an error of its own (%s)", failed, describe(samples[0])),
-		fmt.Sprintf("kubectl -n %s logs POD --tail=50, of each pod behind service %s", namespace, service))}
+		d.logs())}
+}
+
+// logs is where the app tells of its errors: the first pod's log, for one.
+func (d *digest) logs() string {
+	namespace, service, _ := d.names()
+	for _, e := range d.Expected {
+		if e.Pod != "" {
+			return fmt.Sprintf("kubectl -n %s logs %s --all-containers --tail=50: and so of each other pod behind service %s", cmp.Or(e.Namespace, namespace), e.Pod, service)
+		}
+	}
+	if d.NoCluster {
+		return "see the app's own log"
+	}
+	return fmt.Sprintf("kubectl -n %s get endpointslices -l kubernetes.io/service-name=%s -o wide: then the logs of the pods in it", namespace, service)
 }
 
 // users are the calls that went the users' own way.
@@ -170,29 +183,6 @@ func (d *digest) where() string {
 
 func (d *digest) names() (namespace, service, route string) {
 	return cmp.Or(d.Where.Namespace, "NAMESPACE"), cmp.Or(d.Where.Service, "SERVICE"), cmp.Or(d.Where.VirtualService, "VIRTUALSERVICE")
-}
-
-// verify is the command that runs this check with further flags, or with other
-// values of those that it had.
-func (d *digest) verify(flags string) string {
-	words := d.Command
-	if len(words) == 0 {
-		words = []string{"grpcmesh", "verify", "--addr", cmp.Or(d.Where.Address, "HOST:PORT")}
-	}
-	words = slices.Clone(words)
-	for _, flag := range strings.Fields(flags) {
-		name, _, _ := strings.Cut(flag, "=")
-		i := slices.Index(words, name)
-		if i < 0 || !strings.HasPrefix(name, "--") {
-			continue
-		}
-		end := i + 1
-		if end < len(words) && !strings.HasPrefix(words[end], "--") {
-			end++
-		}
-		words = slices.Delete(words, i, end)
-	}
-	return strings.Join(append(words, flags), " ")
 }
 
 // realCall is the command that makes calls which the app answers.
