@@ -68,6 +68,7 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 			Hint: "Where one listens on another port, name it: grpcmesh expose WORKLOAD --target-port PORT"}
 	}
 	xs.shareGateways()
+	xs.shareNotes()
 	if errors.Join(errs...) == nil {
 		for _, x := range xs {
 			x.tellWarnings()

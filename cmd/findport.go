@@ -55,11 +55,14 @@ func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) err
 		return x.checkPort(ctx)
 	}
 	led := k8s.LedTo(services, pods)
+	open := slices.DeleteFunc(k8s.OpenPorts(x.workload.Template), func(p k8s.PortFound) bool {
+		return slices.ContainsFunc(led, func(l k8s.PortFound) bool { return l.Port == p.Port })
+	})
 	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return k8s.Ready(&p) })
 	if i < 0 {
-		return unaskable(x.workload, declared, led)
+		return unaskable(x.workload, declared, slices.Concat(led, open))
 	}
-	tried, err := x.tryPorts(ctx, &pods[i], [][]k8s.PortFound{declared, led})
+	tried, err := x.tryPorts(ctx, &pods[i], [][]k8s.PortFound{declared, led, open})
 	if len(tried) > 0 {
 		x.say("           %s; asked pod %s: %s", declares(declared), pods[i].Name, strings.Join(tried, ", "))
 	}

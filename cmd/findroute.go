@@ -81,7 +81,7 @@ func (x *exposer) findRoute(ctx context.Context) error {
 		return err
 	}
 	x.routes, x.led = routes, true
-	return errors.Join(x.lead(routes), x.findRule(ctx))
+	return errors.Join(x.lead(routes), x.findRule(ctx), x.noteReuse())
 }
 
 // lead decides what the Gateway is to listen on, and whether the route can

@@ -92,6 +92,7 @@ func (xs batch) replan(ctx context.Context) error {
 		}
 	}
 	xs.shareGateways()
+	xs.shareNotes()
 	return xs.plan(ctx)
 }
 

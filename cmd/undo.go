@@ -119,7 +119,13 @@ func (u *undoer) plan(ctx context.Context) (plan.Plan, error) {
 // decide makes the plan from what was read; after are the namespace's labels
 // once it is carried out.
 func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualServices []plan.State, routes istio.Routes) (p plan.Plan, after map[string]string, err error) {
-	chosen, rest, err := u.choose(plan.Exposed(slices.Concat(services, virtualServices, u.rules)))
+	exposed := plan.Exposed(slices.Concat(services, virtualServices, u.rules))
+	if ns != nil {
+		exposed = append(exposed, manifest.Reuses(ns.Object)...)
+		slices.Sort(exposed)
+		exposed = slices.Compact(exposed)
+	}
+	chosen, rest, err := u.choose(exposed)
 	if err != nil {
 		return plan.Plan{}, nil, err
 	}
@@ -155,6 +161,7 @@ func (u *undoer) decide(ctx context.Context, ns *plan.State, services, virtualSe
 	for _, workload := range u.going {
 		p.Changes = append(p.Changes, u.removals("Service", workload, services)...)
 	}
+	u.tellTheirs(ns)
 	if len(chosen) == 0 && len(u.named) > 0 {
 		// It names one that is not exposed: nothing here is told to be its.
 		if u.last && p.Writes() > 0 {
@@ -311,7 +318,8 @@ func goes(p plan.Plan) []string {
 // the namespace's labels then.
 func (u *undoer) label(ctx context.Context, ns *plan.State) (changes []plan.Change, after map[string]string, err error) {
 	if !u.last || !plan.Applied(*ns) {
-		return nil, ns.Labels, nil
+		changes, err = u.unnote(ctx, ns)
+		return changes, ns.Labels, err
 	}
 	obj := manifest.NamespaceObject(u.namespace, types.UID(ns.UID))
 	if record := manifest.Adopted(ns.Object); record != "" {

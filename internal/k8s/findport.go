@@ -51,6 +51,20 @@ func DeclaredPorts(template corev1.PodTemplateSpec) []PortFound {
 	return found
 }
 
+// OpenPorts are those that the pod template's containers name, whatever they call
+// them.
+func OpenPorts(template corev1.PodTemplateSpec) []PortFound {
+	var found []PortFound
+	for _, c := range template.Spec.Containers {
+		for _, p := range c.Ports {
+			if p.Protocol == "" || p.Protocol == corev1.ProtocolTCP {
+				found = addPort(found, int(p.ContainerPort), "a container port")
+			}
+		}
+	}
+	return found
+}
+
 // addPort adds a port that is not among them yet.
 func addPort(found []PortFound, port int, how string) []PortFound {
 	if port == 0 || slices.ContainsFunc(found, func(f PortFound) bool { return f.Port == port }) {

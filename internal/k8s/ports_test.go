@@ -1,6 +1,7 @@
 package k8s
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -197,5 +198,23 @@ func TestUsualPorts(t *testing.T) {
 	}
 	if got := JoinInts([]int{50051, 80}); got != "50051, 80" {
 		t.Errorf("JoinInts: %q", got)
+	}
+}
+
+// TestOpenPorts: whatever a container calls its TCP ports, they are worth asking,
+// and each once.
+func TestOpenPorts(t *testing.T) {
+	t.Parallel()
+	var template corev1.PodTemplateSpec
+	template.Spec.Containers = []corev1.Container{
+		container(corev1.ContainerPort{ContainerPort: 39051}, corev1.ContainerPort{Name: "dns", ContainerPort: 53, Protocol: corev1.ProtocolUDP}),
+		container(corev1.ContainerPort{Name: "http", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}, corev1.ContainerPort{ContainerPort: 39051}),
+	}
+	var got []int
+	for _, p := range OpenPorts(template) {
+		got = append(got, p.Port)
+	}
+	if !slices.Equal(got, []int{39051, 8080}) {
+		t.Errorf("%v, want 39051 and 8080", got)
 	}
 }

@@ -50,6 +50,8 @@ type Exposure struct {
 	NamespaceUID types.UID         // so that applying the label never creates a namespace; empty: no cluster was asked
 	InjectLabel  map[string]string // the label to set on the namespace; nil: it is as it should be
 	Inject       string            // as the Intent's; noted on the VirtualService where it isn't by the namespace
+	Labelled     map[string]string // the label that grpcmesh had set on the namespace before, where that is written for its note alone
+	Reuses       []string          // what the namespace notes: see ReusesAnnotation
 	PodLabel     map[string]string // the label to set on the pod template; nil: it is as it should be
 
 	WorkloadKind string
@@ -130,9 +132,13 @@ func NamespaceObject(name string, uid types.UID) Object {
 // what is pointed at comes before what points.
 func (e Exposure) Objects() []Object {
 	var objs []Object
-	if len(e.InjectLabel) > 0 {
+	if len(e.InjectLabel) > 0 || len(e.Labelled) > 0 {
 		ns := NamespaceObject(e.Namespace, e.NamespaceUID)
 		ns.Apply.Metadata.Labels, ns.Adopt = e.InjectLabel, e.Replace
+		if len(e.InjectLabel) == 0 {
+			ns.Apply.Metadata.Labels = e.Labelled
+		}
+		ns.Note(e.Reuses)
 		objs = append(objs, ns)
 	}
 	if e.Reuse == "" {
