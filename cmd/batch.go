@@ -58,7 +58,7 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		if err = x.join(ctx, xs); x.routed {
 			xs = append(xs, x)
 		}
-		all, errs = append(all, x), append(errs, err)
+		all, errs = append(all, x), append(errs, x.asGiven(err))
 	})
 	if ctx.Err() != nil {
 		return nil, cmp.Or(slices.Concat(found, errs, []error{ctx.Err()})...)
@@ -76,7 +76,7 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		return xs, nil
 	}
 	for i, err := range all.planEach(ctx) { // as far as their objects are known
-		errs[i] = errors.Join(errs[i], err)
+		errs[i] = errors.Join(errs[i], all[i].asGiven(err))
 	}
 	return nil, o.refuse(all, errs)
 }

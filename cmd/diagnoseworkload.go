@@ -164,6 +164,10 @@ func (d *checkup) diagnoseSidecars(ctx context.Context, w k8s.Workload) error {
 	}
 	f := finding.New(finding.MissingSidecar, w.Namespace, w.String(), fmt.Sprintf("%d of %s without the sidecar that %s asks for: they are older than the label, or the injector was away", lacking, plural(pods, "pod"), inj.Label),
 		fmt.Sprintf("Restart it: kubectl -n %s rollout restart %s/%s", w.Namespace, strings.ToLower(w.Kind), w.Name))
+	if w.OnDelete {
+		f.Next = fmt.Sprintf("Its update strategy is OnDelete, so a restart replaces no pod: delete its pods, one after another. They are: kubectl -n %s get pods -l %s",
+			w.Namespace, quote(metav1.FormatLabelSelector(w.Selector)))
+	}
 	if inj.Label != "istio-injection=enabled" {
 		f.Istio = "" // whose analyzer looks at no other label
 	}
@@ -199,9 +203,8 @@ func (d *checkup) sidecars(w k8s.Workload) (pods, lacking int) {
 // restartDue says what would keep a restart from giving the pods their sidecar,
 // or hurt.
 func (d *checkup) restartDue(ctx context.Context, w k8s.Workload, inj istio.Injection) error {
-	if found, _ := findingsIn(rollable(w, "be given the sidecar", "Delete its pods yourself")); len(found) > 0 {
-		d.found = append(d.found, found...)
-	}
+	stuck, _ := findingsIn(rollable(called{}, w, "be given the sidecar", "Delete its pods yourself"))
+	d.found = append(d.found, stuck...)
 	others := slices.DeleteFunc(slices.Clone(d.workloads), func(o k8s.Workload) bool { return o.UID == w.UID || o.Namespace != w.Namespace })
 	over, unchecked, err := overBudget(ctx, d.cluster, w, others)
 	if err != nil {
@@ -211,7 +214,9 @@ func (d *checkup) restartDue(ctx context.Context, w k8s.Workload, inj istio.Inje
 		d.tell(*unchecked)
 	}
 	for _, r := range risksOf(w, over) {
-		d.soft(r)
+		if len(stuck) == 0 { // else there is no restart to go on with
+			d.soft(r)
+		}
 	}
 	notYet, err := d.mesh.Rehearse(ctx, d.injectors, d.namespaces[w.Namespace], w, inj, !w.InPlace())
 	if notYet == istio.NoRoom {

@@ -26,6 +26,7 @@ type exposeOptions struct {
 	IO
 	flags  *k8s.Flags
 	called called
+	again  repeat
 	intent manifest.Intent
 
 	files    []string // Intents are read from these,

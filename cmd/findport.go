@@ -45,7 +45,7 @@ func (x *exposer) decidePort(ctx context.Context, services []corev1.Service) err
 	served, ok := k8s.ServedPort(services, pods)
 	switch {
 	case x.intent.TargetPort != 0:
-		x.port = k8s.PortFound{Port: x.intent.TargetPort, How: "--target-port"}
+		x.port = k8s.PortFound{Port: x.intent.TargetPort, How: x.named("--target-port")}
 		return x.checkPort(ctx)
 	case len(declared) == 1:
 		x.port = declared[0]

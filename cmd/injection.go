@@ -81,7 +81,7 @@ func (x *exposer) relabels(ctx context.Context) error {
 	if x.lacking > 0 {
 		return nil
 	}
-	if err := rollable(x.workload, "be given the sidecar", "Label its pod template"); err != nil {
+	if err := rollable(x.o.called, x.workload, "be given the sidecar", "Label its pod template and delete its pods yourself"); err != nil {
 		return err
 	}
 	return x.findRisks(ctx)

@@ -19,7 +19,7 @@ import (
 
 // take reads the command line.
 func (o *exposeOptions) take(c *cobra.Command, args []string) error {
-	o.called = calledAs(c)
+	o.called, o.again = calledAs(c), o.givenAs(c)
 	if len(args) == 1 {
 		o.intent.Workload = args[0]
 	}
@@ -122,7 +122,7 @@ func (o *exposeOptions) expand(ctx context.Context, cluster *k8s.Cluster, intent
 		if o.selector != "" {
 			what += " has the labels " + o.selector
 		}
-		return nil, &manifest.TargetError{What: what, Hint: "See what there is: kubectl -n " + o.intent.Namespace + " get deployments,statefulsets,daemonsets --show-labels"}
+		return nil, &manifest.TargetError{What: what, Hint: "See what there is: " + o.called.kubectl("-n", o.intent.Namespace, "get", "deployments,statefulsets,daemonsets", "--show-labels")}
 	}
 	return all, nil
 }

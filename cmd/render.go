@@ -21,6 +21,7 @@ func (o *exposeOptions) render(intents []manifest.Intent) error {
 		return usageError{errors.New("no cluster is asked here, so it can't know the workloads: name them; or ask one by grpcmesh diff")}
 	}
 	var all []manifest.Exposure
+	var unlabelled []string
 	servers := map[string][]manifest.Server{} // by namespace: its exposures share a Gateway
 	for _, intent := range intents {
 		e, err := o.complete(intent)
@@ -32,8 +33,12 @@ func (o *exposeOptions) render(intents []manifest.Intent) error {
 		} else {
 			o.say("note: Gateway %s is used as it is; whether it listens on port %d for host %s is for the cluster to say (grpcmesh diff)", e.UseGateway, e.GatewayPort, e.Host)
 		}
+		if i := intent.Inject; i != manifest.InjectNone && i != manifest.InjectPod && intent.Revision == "" && !slices.Contains(unlabelled, e.Namespace) {
+			unlabelled = append(unlabelled, e.Namespace)
+		}
 		all = append(all, e)
 	}
+	o.tellUnlabelled(unlabelled)
 	for ns, all := range servers {
 		if port := manifest.Mixed(all); port != 0 {
 			return usageError{fmt.Errorf("namespace %s: port %d of the gateway can't speak both TLS and plaintext; give one of the exposures another --gateway-port", ns, port)}
@@ -54,6 +59,22 @@ func (o *exposeOptions) render(intents []manifest.Intent) error {
 		}
 	}
 	return o.printObjects(objects, all)
+}
+
+// tellUnlabelled says, once, what the objects lack for pods to get a sidecar.
+func (o *exposeOptions) tellUnlabelled(namespaces []string) {
+	if len(namespaces) == 0 {
+		return
+	}
+	whose, with := "namespace's label", "--revision REV"
+	if len(namespaces) > 1 {
+		whose = "namespaces' label"
+	}
+	if len(o.files) > 0 {
+		with = inFile(with)
+	}
+	o.say("note: the %s for injection is not among these objects, as it depends on the mesh.\n"+
+		"With %s it is: istio.io/rev=REV. Else, for Istio's default: kubectl label namespace %s istio-injection=enabled", whose, with, strings.Join(namespaces, " "))
 }
 
 // complete makes an Exposure of an Intent that leaves nothing open.
@@ -121,9 +142,6 @@ func (o *exposeOptions) complete(i manifest.Intent) (manifest.Exposure, error) {
 		o.say("note: the label of the pods is not among these objects. Give it to the pod template of %s/%s where that is kept: %s", kind, name, label)
 	case i.Revision != "":
 		e.InjectLabel = map[string]string{"istio.io/rev": i.Revision}
-	default:
-		o.say("note: the namespace's label for injection is not among these objects, as it depends on the mesh.\n"+
-			"With --revision REV it is: istio.io/rev=REV. Else, for Istio's default: kubectl label namespace %s istio-injection=enabled", e.Namespace)
 	}
 	if err := i.Validate(); err != nil {
 		return e, err

@@ -161,7 +161,7 @@ func (x *exposer) findWorkload(ctx context.Context) error {
 		return err
 	}
 	if x.workload, err = k8s.Choose(all, name, x.intent.Workload); err != nil {
-		return err
+		return x.whichWorkload(err)
 	}
 	x.workloads = all
 	if err := x.countSidecars(ctx); err != nil {
@@ -219,7 +219,7 @@ func (x *exposer) restartable(context.Context) error {
 	case x.lacking == 0 && (!x.workload.Paused || !none):
 		return nil
 	}
-	return rollable(x.workload, "be given the sidecar", "Label the namespace")
+	return rollable(x.o.called, x.workload, "be given the sidecar", "Label the namespace and delete its pods yourself")
 }
 
 // watch has it read what it needs as it changes, from now on.

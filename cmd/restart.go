@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/term"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/k8s"
@@ -17,17 +18,19 @@ import (
 // rollable refuses, before anything is written, a workload whose pods a restart
 // would not replace. effect is what they then can't have happen to them, instead
 // what to do in place of a restart.
-func rollable(w k8s.Workload, effect, instead string) error {
+func rollable(as called, w k8s.Workload, effect, instead string) error {
 	refuse := func(code, cause, hint string) error {
 		return &k8s.NotReadyError{Code: code, Namespace: w.Namespace, Subject: w.String(), Cause: cause, Hint: "Nothing was written. " + hint}
 	}
 	switch {
 	case w.Paused:
 		return refuse(finding.Paused, "its rollout is paused, so its pods can't "+effect,
-			fmt.Sprintf("Resume it first: kubectl -n %s rollout resume deployment/%s", w.Namespace, w.Name))
+			"Resume it first: "+as.kubectl("-n", w.Namespace, "rollout", "resume", "deployment/"+w.Name))
 	case w.OnDelete:
 		return refuse(finding.OnDelete, "its update strategy is OnDelete, so a restart replaces no pod",
-			instead+" and delete its pods yourself, or change the strategy.")
+			fmt.Sprintf("%s: %s\nOr change the strategy: %s", instead,
+				as.kubectl("-n", w.Namespace, "delete", "pods", "-l", metav1.FormatLabelSelector(w.Selector)),
+				as.kubectl("-n", w.Namespace, "patch", strings.ToLower(w.Kind)+"/"+w.Name, "--type", "merge", "-p", `{"spec":{"updateStrategy":{"type":"RollingUpdate"}}}`)))
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func overBudget(ctx context.Context, cluster *k8s.Cluster, w k8s.Workload, other
 
 // risks are why a restart would hurt the service, where one is due.
 func (x *exposer) risks() []finding.Finding {
-	if !x.due() {
+	if !x.due() || x.lacking > 0 && (x.workload.OnDelete || x.workload.Paused) { // which is refused, --yes or not
 		return nil
 	}
 	return risksOf(x.workload, x.over)
@@ -89,6 +89,9 @@ func (x *exposer) tellWarnings() {
 
 // found notes a warning of the preflight.
 func (x *exposer) found(f finding.Finding) {
+	if x.fromFile() {
+		f.Reason, f.Next = inFile(f.Reason), inFile(f.Next)
+	}
 	x.findings = append(x.findings, f)
 	x.warnings = append(x.warnings, fmt.Sprintf("%s: %s", f.Object, f.Reason))
 }

@@ -93,7 +93,7 @@ func (r *run) rolledBy(ctx context.Context, pods []check.Endpoint) (k8s.Workload
 		return k8s.Workload{}, &manifest.TargetError{What: fmt.Sprintf("--during-rollout is for one workload behind the route, and there are %d in namespace %s (%s)", len(found), r.t.namespace, strings.Join(names, ", ")),
 			Hint: "Narrow it down with --service or --virtual-service."}
 	}
-	return found[0], rollable(found[0], "be watched at it", "Go on without --during-rollout,")
+	return found[0], rollable(r.o.called, found[0], "be watched at it", "Go on without --during-rollout, and delete its pods yourself")
 }
 
 // over makes the load l while the workload restarts, and tells done of each

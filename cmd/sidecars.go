@@ -51,8 +51,8 @@ func (l *leaving) count(ctx context.Context, c *k8s.Cluster) error {
 }
 
 // restartable refuses what a restart could not bring about.
-func (l *leaving) restartable() error {
-	return rollable(l.Workload, "lose the sidecar", "Run the same command without --restart,")
+func (l *leaving) restartable(as called) error {
+	return rollable(as, l.Workload, "lose the sidecar", "Run the same command without --restart, and delete its pods yourself")
 }
 
 // findSidecars finds out which sidecars the end of the exposure leaves over, and
@@ -115,7 +115,7 @@ func (u *undoer) findLeaving(ctx context.Context, w k8s.Workload, by func(k8s.Wo
 		return nil
 	}
 	u.leaving = append(u.leaving, l)
-	if err := l.restartable(); err != nil {
+	if err := l.restartable(u.o.called); err != nil {
 		return err
 	}
 	if u.o.yes || u.o.dryRun != "none" {

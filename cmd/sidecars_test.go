@@ -25,7 +25,7 @@ func TestLeavingRestartable(t *testing.T) {
 		{"OnDelete", k8s.Workload{Kind: "StatefulSet", Name: "x", OnDelete: true}, "a restart replaces no pod", "without --restart"},
 		{"paused", k8s.Workload{Kind: "Deployment", Name: "x", Paused: true}, "can't lose the sidecar", "rollout resume deployment/x"},
 	} {
-		err := (&leaving{Workload: tc.workload}).restartable()
+		err := (&leaving{Workload: tc.workload}).restartable(called{})
 		var not *k8s.NotReadyError
 		if refused := errors.As(err, &not); refused != (tc.cause != "") || refused && (!strings.Contains(not.Cause, tc.cause) || !strings.Contains(not.Hint, tc.hint) || !strings.Contains(not.Hint, "Nothing was written")) {
 			t.Errorf("%s: %v; want %q, %q", tc.name, err, tc.cause, tc.hint)

@@ -258,7 +258,7 @@ func Choose(all []Workload, namespace, arg string) (Workload, error) {
 	for _, w := range found {
 		e.Candidates = append(e.Candidates, strings.ToLower(w.Kind)+"/"+w.Name)
 	}
-	e.Hint = "Name one: grpcmesh expose " + e.Candidates[0] + " -n " + namespace
+	e.Hint = "Name one: " + e.Candidates[0]
 	return Workload{}, e
 }
 
