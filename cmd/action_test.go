@@ -62,11 +62,12 @@ func TestAction(t *testing.T) {
 	if err := os.WriteFile(script, []byte(steps[1].Run), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	allow := "false"
 	run := func(ctx context.Context, addr, args string) *exec.Cmd {
 		c := exec.CommandContext(ctx, "bash", "--noprofile", "--norc", "-eo", "pipefail", script)
 		c.Dir = dir
 		c.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "RUNNER_TEMP=" + dir, "GITHUB_STEP_SUMMARY=" + summary,
-			"ADDR=" + addr, "ARGS=" + args, "JUNIT=verify.xml", "CONFIG="}
+			"ADDR=" + addr, "ARGS=" + args, "JUNIT=verify.xml", "CONFIG=", "ALLOW=" + allow}
 		return c
 	}
 	// No cluster: INCONCLUSIVE, and the summary and the report say so.
@@ -87,7 +88,16 @@ func TestAction(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "made")); err == nil {
 		t.Error("an input was run")
 	}
-	cancelled(t, run)
+	cancelled(t, run, 130)
+	// INCONCLUSIVE may pass, and nothing else; a signal reaches grpcmesh all the same.
+	allow = "true"
+	if out, err = run(t.Context(), lis.Addr().String(), "--authority\na.example.com\n").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err = run(t.Context(), "nonsense", "").CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != exitUsage {
+		t.Errorf("%v: %s", err, out)
+	}
+	cancelled(t, run, 143)
 }
 
 // build runs the first step in the repository, as the action's own folder.
@@ -102,7 +112,7 @@ func build(t *testing.T, dir, script string) {
 }
 
 // cancelled: a signal to the step's process reaches grpcmesh itself.
-func cancelled(t *testing.T, run func(ctx context.Context, addr, args string) *exec.Cmd) {
+func cancelled(t *testing.T, run func(ctx context.Context, addr, args string) *exec.Cmd, code int) {
 	t.Helper()
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // accepts, and says nothing
 	if err != nil {
@@ -124,7 +134,7 @@ func cancelled(t *testing.T, run func(ctx context.Context, addr, args string) *e
 	select {
 	case err := <-ended:
 		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.ExitCode() != 130 {
+		if !errors.As(err, &exit) || exit.ExitCode() != code {
 			t.Errorf("after SIGINT: %v", err)
 		}
 	case <-time.After(20 * time.Second):

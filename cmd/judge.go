@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,6 +24,7 @@ import (
 func (o *verifyOptions) judge(doc *report.Verify, e check.Evidence) error {
 	doc.Result = check.Judge(e)
 	doc.Reached(e)
+	o.timed(doc)
 	var err error
 	if o.samples != "" {
 		r := check.Recording{Address: doc.Address, Authority: doc.Authority, Target: doc.Target, Evidence: e}
@@ -132,6 +134,7 @@ func (o *verifyOptions) write(out io.Writer, doc report.Document) error {
 // that was asked for finds it there. On a terminal it stands already.
 func (o *verifyOptions) untold(why error) error {
 	v := unjudged(o.addr, o.dialAuthority(), why)
+	o.timed(v)
 	var doc report.Document = v
 	if o.several() {
 		v.Authority = "" // it is about none in particular
@@ -142,6 +145,13 @@ func (o *verifyOptions) untold(why error) error {
 		out = io.Discard
 	}
 	return o.write(out, doc)
+}
+
+// timed says in a report how long the check took; one of a recording took none.
+func (o *verifyOptions) timed(v *report.Verify) {
+	if !o.begun.IsZero() {
+		v.Took = time.Since(o.begun)
+	}
 }
 
 // unjudged is the report of an error.

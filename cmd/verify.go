@@ -54,6 +54,7 @@ type verifyOptions struct {
 	tls  tlsFlags
 	load loadFlags
 
+	begun             time.Time
 	told              bool // the report was printed, or could not be
 	called            called
 	given, givenPlain []string // the flags that were given; and without those of TLS
@@ -202,6 +203,7 @@ func (o *verifyOptions) run(ctx context.Context) error {
 
 // verified is the way from the cluster on: the flags are right.
 func (o *verifyOptions) verified(ctx context.Context) error {
+	o.begun = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, o.timeout+o.loadTakes())
 	defer cancel()
 	if o.backend.expect > 0 {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
@@ -80,6 +81,7 @@ func (o *verifyOptions) runAll(ctx context.Context, cluster *k8s.Cluster, mesh *
 
 // judged is the verdict on one of several.
 func (o *verifyOptions) judged(ctx context.Context, cluster *k8s.Cluster, mesh *istio.Mesh) (*report.Verify, error) {
+	o.begun = time.Now()
 	doc, evidence, err := &report.Verify{}, (*check.Evidence)(nil), o.absent
 	if err == nil && o.addr != "" {
 		err = o.validAddr()
@@ -94,10 +96,12 @@ func (o *verifyOptions) judged(ctx context.Context, cluster *k8s.Cluster, mesh *
 		err = outOfTime(ctx, err, o.timeout)
 		doc = unjudged(o.addr, o.dialAuthority(), err)
 		doc.Name = o.among
+		o.timed(doc)
 		return doc, err
 	}
 	doc.Name, doc.Result = o.among, check.Judge(*evidence)
 	doc.Reached(*evidence)
+	o.timed(doc)
 	return doc, nil
 }
 

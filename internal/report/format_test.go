@@ -198,7 +198,7 @@ func TestPrometheus(t *testing.T) {
 			}
 		}
 		pods := families["grpcmesh_verify_pod_calls"].GetMetric()
-		if len(pods) != 2 || pods[0].GetGauge().GetValue() != 3 || pods[0].GetLabel()[2].GetValue() != "pod-1 "+plain() {
+		if len(pods) != 2 || pods[0].GetGauge().GetValue() != 3 || pods[0].GetLabel()[3].GetValue() != "pod-1 "+plain() {
 			t.Errorf("%s: %v", verdict, pods)
 		}
 	}

@@ -3,6 +3,7 @@ package report
 import (
 	"io"
 	"slices"
+	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -62,9 +63,10 @@ func newMetrics() *metrics {
 
 // take adds what one report says.
 func (m *metrics) take(v *Verify) {
-	which := []*dto.LabelPair{label("address", v.Address)}
-	if v.Name != "" {
-		which = append(which, label("virtual_service", v.Name))
+	which := []*dto.LabelPair{label("address", v.Address), label("authority", v.Authority)}
+	namespace, name, _ := strings.Cut(v.route(), "/")
+	if name != "" {
+		which = append(which, label("namespace", namespace), label("virtual_service", name))
 	}
 	add := func(name string, n float64, labels ...*dto.LabelPair) {
 		add(m.byName[name], n, slices.Concat(which, labels)...)

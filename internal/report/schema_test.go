@@ -63,6 +63,9 @@ func fields(t reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for i := range t.NumField() {
 			f := t.Field(i)
+			if f.Tag.Get("json") == "-" {
+				continue
+			}
 			if f.Anonymous {
 				for inner := range fields(f.Type) {
 					if !yield(inner) {

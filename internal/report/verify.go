@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"grpcmesh/internal/check"
@@ -18,7 +19,11 @@ type Verify struct {
 	Name       string `json:"name,omitempty"` // namespace/name of the VirtualService, in a list of reports
 	Address    string `json:"address"`
 	Authority  string `json:"authority"`
-	Target     string `json:"target"`               // what is under test, in words
+	Target     string `json:"target"` // what is under test, in words
+	// Namespace and VirtualService are the route's, where it is one.
+	Namespace      string `json:"namespace,omitempty"`
+	VirtualService string `json:"virtualService,omitempty"`
+
 	Identified string `json:"identified,omitempty"` // the rung: route, admin, sidecars or app
 	// BackendFrom is where the app said who answered, in words (rung app).
 	BackendFrom string `json:"backendFrom,omitempty"`
@@ -31,6 +36,8 @@ type Verify struct {
 	Dials   int        `json:"dials"`           // connections that took
 	Load    *Load      `json:"load,omitempty"`  // if one was asked for
 	Error   string     `json:"error,omitempty"` // why nothing could be judged
+
+	Took time.Duration `json:"-"` // which JUnit reports alone; a recording is judged in none
 }
 
 // Witness is the calls on the users' own route, without the probe's mark.
@@ -46,6 +53,7 @@ func (v *Verify) Reports() []*Verify { return []*Verify{v} }
 // Reached fills in what the evidence says beside the judgement.
 func (v *Verify) Reached(e check.Evidence) {
 	v.TLS, v.BackendFrom, v.Streams = e.TLS, e.BackendFrom, e.Streams
+	v.Namespace, v.VirtualService = e.Where.Namespace, e.Where.VirtualService
 	v.Calls = len(e.Samples)
 	conns := map[int]bool{}
 	for _, s := range e.Samples {
