@@ -42,6 +42,7 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why string) error {
 		doc.Identified = e.Rung
 		return o.judge(doc, e)
 	}
+	e.Unasked = why
 	e.WitnessWhy = "there is no cluster to ask which methods the app has"
 	call := probe.Call{Path: noPath, Metadata: o.metadata}
 	if o.path != "" {
@@ -52,6 +53,17 @@ func (o *verifyOptions) withoutCluster(ctx context.Context, why string) error {
 		e.Witness, e.WitnessWhy = []probe.Sample{s}, ""
 	}
 	return o.judge(doc, e)
+}
+
+// needsCluster is the flag that asks for what only a cluster can do, or "".
+func (o *verifyOptions) needsCluster() string {
+	switch {
+	case o.load.duringRollout:
+		return "--during-rollout"
+	case o.identify != "auto" && o.identify != check.RungApp:
+		return "--identify=" + o.identify
+	}
+	return ""
 }
 
 // describeAlone has the app describe the user's method.

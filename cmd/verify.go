@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"regexp"
 	"slices"
@@ -212,6 +213,9 @@ func (o *verifyOptions) verified(ctx context.Context) error {
 	cluster, mesh, err := connect(o.flags)
 	var none *k8s.NoConfigError
 	if errors.As(err, &none) && !none.Asked && !o.several() {
+		if what := o.needsCluster(); what != "" {
+			return fmt.Errorf("%s takes a cluster, and none could be asked: %w", what, err)
+		}
 		return o.withoutCluster(ctx, err.Error())
 	}
 	if err != nil {

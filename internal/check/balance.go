@@ -81,6 +81,8 @@ func (d *digest) open() []Finding {
 	one := func(code, message, hint string) []Finding { return []Finding{found(code, d.where(), message, hint)} }
 	again := fmt.Sprintf("kubectl -n %s rollout status deployment, then run it again", namespace)
 	switch {
+	case d.Unasked != "":
+		return []Finding{d.unasked()}
 	case d.NoCluster && d.Rung == RungApp:
 		return d.openNamed()
 	case len(d.Expected) < 2 && len(d.Changed) > 0:

@@ -122,6 +122,9 @@ type Evidence struct {
 	// Expect how many there should be, with equal shares; 0: that isn't known.
 	NoCluster bool `json:"noCluster,omitempty"`
 	Expect    int  `json:"expect,omitempty"`
+	// Unasked, if not empty, is why no cluster could be asked which endpoints
+	// there are, where nothing else tells pods apart either.
+	Unasked string `json:"unasked,omitempty"`
 	// Streams: the calls are streams, each of which is led to a pod as it opens.
 	Streams bool `json:"streams,omitempty"`
 	// Unreadable: users' methods were called with a message that can't be

@@ -35,7 +35,8 @@ func NotTheApps(s probe.Sample) string {
 		return codeProtocol // grpc-go's words, sent by no server
 	case s.Code == codes.Unavailable || s.Code == codes.DeadlineExceeded:
 		if begins("upstream connect error", "no healthy upstream", "upstream request timeout", "upstream request overflow",
-			"reset reason", "upstream max stream duration", "connection termination", "stream timeout", "response timeout") {
+			"reset reason", "upstream max stream duration", "downstream duration timeout", "downstream max stream duration",
+			"connection termination", "stream timeout", "response timeout") {
 			return wording(s.Message)
 		}
 	}
@@ -61,6 +62,7 @@ func wording(message string) string {
 		{"upstream connect error", codeConnect},
 		{"timeout", codeTimeout},
 		{"max stream duration", codeTimeout},
+		{faultAbort, codeGateway},
 		{"reset reason", codeTerminated},
 	} {
 		if strings.Contains(message, w.words) {

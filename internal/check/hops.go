@@ -34,7 +34,7 @@ func (d *digest) flagCode(s probe.Sample) string {
 			return codeProtocol
 		case "UT", "SI", "DT":
 			return codeTimeout
-		case "UAEX", "RL", "RLSE", "RFCF", "DI":
+		case "UAEX", "RL", "RLSE", "RFCF", "DI", "FI":
 			return codeGateway
 		}
 	}
@@ -171,7 +171,7 @@ func (d *digest) witness() []Finding {
 			findings = append(findings, d.transient(code, bad[code], len(d.Witness)))
 		}
 	}
-	if good == 0 && len(findings) == 0 {
+	if good == 0 && len(findings) == 0 && d.Unasked == "" {
 		why := cmp.Or(d.WitnessWhy, "no call on the users' own route was made")
 		if len(d.Witness) > 0 {
 			why = "the calls without the nonce carry no sign of an upstream (" + serviceTime + "), or came by the probe route"

@@ -54,6 +54,9 @@ func (d *digest) transient(code string, samples []probe.Sample, of int) Finding 
 // told is the advice, by where the first of the calls failed: before the pod,
 // or within it.
 func (d *digest) told(code string, samples []probe.Sample) (what, hint string) {
+	if what, hint, ok := d.injected(samples); ok {
+		return what, hint
+	}
 	if d.beyond(samples[0]) {
 		return d.within(code, samples)
 	}
