@@ -100,8 +100,11 @@ func (b *backendFlags) bind(m *message.Method) error {
 // unasked says, where the cluster was in the way of a run that needs none, how to
 // do without it.
 func (o *verifyOptions) unasked(err error) error {
-	if !o.backend.on() || errors.As(err, new(*probe.DialError)) {
+	if errors.As(err, new(*probe.DialError)) {
 		return err
+	}
+	if !o.backend.on() {
+		return unreached(err)
 	}
 	switch ExitCode(err) {
 	case exitUsage, exitDenied, exitError:
@@ -137,9 +140,9 @@ func (r *run) byApp(ctx context.Context, e *check.Evidence) error {
 	return r.named(ctx, e)
 }
 
-// named makes users' calls until enough of them named a backend. Where nothing
-// says how many there are and only one did, some more connections show whether
-// each is led to one of several.
+// named makes users' calls until enough of them named a backend. Where no cluster
+// tells them and only one did, some more connections show whether each is led to
+// one of several.
 func (r *run) named(ctx context.Context, e *check.Evidence) error {
 	e.BackendFrom, e.Real, e.Unreadable = r.o.backend.words(), r.o.user.on(), !r.o.user.on()
 	call := r.o.pathCall()
@@ -148,6 +151,9 @@ func (r *run) named(ctx context.Context, e *check.Evidence) error {
 		one := *e
 		one.Samples = nil // of this connection
 		one.Limit = max(e.Limit-len(e.Samples), 0)
+		if e.Expect > 0 && len(e.Samples) > 0 && (one.Limit == 0 || one.Limit > fewCalls) {
+			one.Limit = fewCalls // whether there is another name: the first connection has shown that it sticks
+		}
 		for !check.Enough(one) {
 			s, err := r.call(ctx, call)
 			if err != nil {
@@ -160,7 +166,7 @@ func (r *run) named(ctx context.Context, e *check.Evidence) error {
 			}
 		}
 		e.Samples = append(e.Samples, one.Samples...)
-		if !e.NoCluster || e.Expect > 0 || !check.OneName(one) || r.dials >= mostConnections || e.Limit > 0 && len(e.Samples) >= e.Limit || ctx.Err() != nil || r.dial(ctx) != nil {
+		if !e.NoCluster || e.Expect == 1 || !check.OneName(one) || e.Expect > 1 && !check.OneName(*e) || r.dials >= mostConnections || e.Limit > 0 && len(e.Samples) >= e.Limit || ctx.Err() != nil || r.dial(ctx) != nil {
 			break
 		}
 	}

@@ -221,6 +221,9 @@ func (r *run) atSidecars(ctx context.Context, e *check.Evidence) (map[string]int
 		})
 	}
 	wg.Wait()
+	if denied := r.mayNotForward(e, errs); denied != nil {
+		return nil, denied
+	}
 	if err := errors.Join(errs...); err != nil && (ctx.Err() != nil || anyOf(err, apierrors.IsForbidden) || anyOf(err, apierrors.IsUnauthorized)) {
 		return nil, fmt.Errorf("reading the sidecars' counters: %w", err)
 	}

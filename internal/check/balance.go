@@ -152,6 +152,9 @@ func (d *digest) stuckNeeded() int {
 	if d.uncertain() { // there may be two pods, of which each connection gets to one
 		return spread.StuckNeededShares([]float64{.75, .75}, d.alpha/anew)
 	}
+	if d.NoCluster { // as many connections are made where one shows one name alone
+		return spread.StuckNeededShares(d.most, d.alpha/anew)
+	}
 	return spread.StuckNeededShares(d.most, d.alpha)
 }
 

@@ -99,6 +99,8 @@ func Enough(e Evidence) bool {
 		return true
 	case d.uncertain():
 		return d.named >= max(d.settled(), d.stuckNeeded())
+	case d.oneName() && d.Expect > 1:
+		return d.named >= d.stuckNeeded()
 	case d.NoCluster && d.named < d.settled():
 		return has(d.spread(), Fail)
 	case has(d.spread(), Fail), d.named >= d.needed():

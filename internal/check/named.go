@@ -124,10 +124,25 @@ func (d *digest) hear(s probe.Sample) {
 	}
 }
 
-// OneName says whether all that answered in a run of the rung app have one name.
-func OneName(e Evidence) bool {
-	d := fold(e)
-	return d.named > 0 && d.named == d.good && len(d.Expected) == 1
+// OneName says whether all that answered in a run of the rung app have one name,
+// and no cluster tells whether that is a pod's.
+func OneName(e Evidence) bool { return fold(e).oneName() }
+
+func (d *digest) oneName() bool {
+	named := 0
+	for _, n := range d.counts {
+		if n > 0 {
+			named++
+		}
+	}
+	return d.NoCluster && d.named > 0 && d.named == d.good && named == 1
+}
+
+func connections(n int) string {
+	if n == 1 {
+		return "one connection"
+	}
+	return fmt.Sprintf("%d connections", n)
 }
 
 // nameless says whether there are far more names than there can be pods.
@@ -191,6 +206,10 @@ func (d *digest) openNamed() []Finding {
 		return one(codeChanged, fmt.Sprintf("endpoints changed during the run, and %.100q answered, which none of the changes explains", d.stranger.Counts()[0].Key), "wait until the rollout is over, then run it again")
 	case d.NoCluster && d.Expect == 1:
 		return one(codeFew, "one pod is expected, and balancing needs two", "run more pods, and say how many: "+d.verify("--expect 3"))
+	case d.oneName() && d.Expect > 1 && d.draws() >= d.stuckNeeded():
+		// One pod gets all, or all pods say the same: nothing here tells which.
+		return one(codeFew, fmt.Sprintf("all of %d calls, on %s, were answered in the name of %s, and %d pods are expected: either one pod gets every call, or %s says the same in every pod's answers", d.calls, connections(len(d.conns)), d.name(0), d.Expect, d.BackendFrom),
+			"see whether that is a pod's name, and whether so many pods are ready: kubectl get pods --all-namespaces; if it is no pod's, name what differs by pod: "+d.verify(fmt.Sprintf("--backend-from header:NAME --expect %d", d.Expect)))
 	case d.NoCluster && len(d.Expected) == 1:
 		return one(codeFew, fmt.Sprintf("all of %d calls, on %d connections, were answered by %s: by the only pod, or the only one that calls get to", d.calls, len(d.conns), d.name(0)),
 			"say how many pods there should be: "+d.verify("--expect 3"))

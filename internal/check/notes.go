@@ -60,7 +60,7 @@ func (d *digest) notes(findings []Finding) []Finding {
 			"where verify runs with a sidecar of its own that one balances, and the gateway is not what makes the difference")
 	}
 	notes = append(notes, d.unnumbered()...)
-	if i, ok := d.uneven(); ok && !d.uncertain() && !coded(codeDominance) && !coded(codeStuck) && !coded(codeUnseen) {
+	if i, ok := d.uneven(); ok && !d.uncertain() && !d.oneName() && !coded(codeDominance) && !coded(codeStuck) && !coded(codeUnseen) {
 		note(codeUneven, fmt.Sprintf("%s got %d of %d calls against an expected share of %.3g", d.name(i), d.counts[i], d.named, d.shares[i]),
 			"several gateway workers or replicas each take their own turns: make more calls to see whether it lasts")
 	}
