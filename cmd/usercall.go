@@ -136,7 +136,7 @@ func dataOf(streams IO, data string) ([]byte, error) {
 	case !ok:
 		return []byte(data), nil
 	case file == "-":
-		return bounded(streams.In, "stdin", mostData)
+		return atMost(streams.In, "stdin", mostData)
 	}
 	return readBounded(file, mostData)
 }
@@ -147,11 +147,11 @@ func readBounded(name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	return bounded(f, name, most)
+	return atMost(f, name, most)
 }
 
-// bounded reads what has most bytes at most; more is an error of the name.
-func bounded(from io.Reader, name string, most int64) ([]byte, error) {
+// atMost reads what has most bytes at most; more is an error of the name.
+func atMost(from io.Reader, name string, most int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(from, most+1))
 	if err == nil && int64(len(data)) > most {
 		err = fmt.Errorf("it is over %d MiB", most>>20)
