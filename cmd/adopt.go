@@ -24,6 +24,17 @@ func (x *exposer) take(svc corev1.Service, port corev1.ServicePort) {
 	}
 }
 
+// orAdopt offers to have the port's protocol set, where --adopt does.
+func (x *exposer) orAdopt(svc corev1.Service) string {
+	switch {
+	case !x.o.adopt && svc.Spec.ClusterIP != corev1.ClusterIPNone:
+		return "\nOr have it set, and given back by unexpose: --adopt"
+	case x.o.adopt:
+		return "\n--adopt does not help here: it takes over a Service with a cluster IP that leads to the workload's pods alone."
+	}
+	return ""
+}
+
 // takenBefore finds the Service that an earlier run adopted for this workload.
 func (x *exposer) takenBefore(services []corev1.Service, mine func(corev1.Service) bool) {
 	for _, svc := range services {

@@ -69,7 +69,7 @@ func (x *exposer) findVersion(ctx context.Context, s manifest.Subset) error {
 		return &k8s.NotReadyError{Code: finding.NoCanary, Subject: "the canary " + istio.FormatSelector(s.Labels), Cause: fmt.Sprintf("none of its pods is ready, so %d %% of the calls would fail", s.Percent),
 			Hint: "Nothing was written. Wait for its rollout, or give it 0 percent for now."}
 	case lacking > 0:
-		x.warn("%s of the canary %s lack the sidecar; they are not restarted", plural(lacking, "pod"), istio.FormatSelector(s.Labels))
+		x.warn("%s of the canary %s %s not restarted", plural(lacking, "pod"), istio.FormatSelector(s.Labels), oneOrMore(lacking, "lacks the sidecar; it is", "lack the sidecar; they are"))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func chosen(flag, value string, values []string) error {
 	if slices.Contains(values, value) {
 		return nil
 	}
-	return &manifest.InvalidError{Field: flag, Value: value, Reason: "is none of " + listed(values)}
+	return &manifest.InvalidError{Field: flag, Value: value, Reason: "must be one of: " + strings.Join(values, ", ")}
 }
 
 // listed is a list in words.

@@ -134,6 +134,10 @@ func complete(c *cobra.Command, flags *k8s.Flags) {
 	} {
 		known[name] = oneOf(func() []string { return values })
 	}
+	for _, name := range []string{"canary", "revision", "tls-secret", "selector", "host", "match-service", "match-header", "pod-labels",
+		"port", "target-port", "gateway-port", "timeout", "timeout-per-call", "retries", "per-try-timeout"} {
+		known[name] = oneOf(func() []string { return nil }) // and no names of files, as a shell does else
+	}
 	for name, with := range known {
 		_ = c.RegisterFlagCompletionFunc(name, with) // it fails where the command has no such flag
 	}

@@ -161,6 +161,7 @@ func (d *checkup) diagnoseDestination(vs *clientnet.VirtualService, to istio.Des
 		})
 		if len(behind) > 0 && !slices.ContainsFunc(behind, func(w k8s.Workload) bool { return w.Replicas > 0 }) {
 			f.Severity, f.Reason = finding.Warning, f.Reason+": what it selects is scaled to 0"
+			f.Next = fmt.Sprintf("If it is to serve, scale it: kubectl -n %s scale %s/%s --replicas 1", svc.Namespace, strings.ToLower(behind[0].Kind), behind[0].Name)
 		}
 		d.tell(f)
 	}

@@ -137,7 +137,7 @@ func (m *merging) with(routes istio.Routes, before batch) istio.Routes {
 // clash looks for whose calls the exposure would take, and who would take its.
 func (x *exposer) clash(routes istio.Routes) error {
 	if err := routes.Clash(x.ingress, x.open.Port, x.exposure); err != nil {
-		return err
+		return x.besideTheirs(routes, err)
 	}
 	var overtaken []error
 	for _, path := range x.paths() {

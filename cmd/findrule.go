@@ -37,9 +37,14 @@ func (x *exposer) findRule(ctx context.Context) error {
 		x.say("           DestinationRule %s is not grpcmesh's and says what is wanted; it is used as it is", names)
 		return nil
 	}
+	e.ReuseRule = true // one finding is enough: it is not to be written, whatever else is
+	beside := ""
+	if x.o.adopt {
+		beside = "\n--adopt takes over no DestinationRule."
+	}
 	return &plan.ConflictError{Code: finding.RuleClash, ID: manifest.ID{Kind: "DestinationRule", Namespace: e.Namespace, Name: e.WorkloadName},
 		Reason: fmt.Sprintf("DestinationRule %s governs the gateway's calls to Service %s already and says otherwise; of two for one Service Istio heeds one, or parts of both", names, e.ServiceName()),
-		Hint:   "Nothing was written. Do without --lb and --canary, or let that one say so: then it is used as it is. What it takes: " + istio.Wanted(*e)}
+		Hint:   "Nothing was written. Do without --lb and --canary, or let that one say so: then it is used as it is. What it takes: " + istio.Wanted(*e) + beside}
 }
 
 // leftRule is what becomes of a DestinationRule that a run before made for the

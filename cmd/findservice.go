@@ -134,7 +134,7 @@ func (x *exposer) judge(f leading) error {
 		x.take(svc, f.port)
 	case !k8s.GRPCPort(f.port) && inTheWay:
 		return conflict(finding.PortProtocol, fmt.Sprintf("Istio does not take its port %d for gRPC: %s", f.port.Port, protocolOf(f.port)),
-			"Set it yourself: "+mendPort(svc, f.port))
+			"Set it yourself: "+mendPort(svc, f.port)+x.orAdopt(svc))
 	case !k8s.GRPCPort(f.port):
 		beside(finding.PortProtocol, fmt.Sprintf("it leads to the same port %d and Istio does not take it for gRPC (%s); the sidecar can only believe one of the two",
 			x.port.Port, protocolOf(f.port)), "If its clients speak gRPC, mend it: "+mendPort(svc, f.port))

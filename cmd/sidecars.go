@@ -111,7 +111,7 @@ func (u *undoer) findLeaving(ctx context.Context, w k8s.Workload, by func(k8s.Wo
 	case label != "":
 		return nil
 	case !u.o.restart:
-		u.o.say("           %s of %s keep their sidecar until they are restarted (--restart)", plural(l.with, "pod"), w)
+		u.o.say("           %s of %s %s until restarted (--restart)", plural(l.with, "pod"), w, oneOrMore(l.with, "keeps its sidecar", "keep their sidecar"))
 		return nil
 	}
 	u.leaving = append(u.leaving, l)

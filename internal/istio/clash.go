@@ -104,7 +104,7 @@ func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
 		if p := l.Server.Port.Protocol; !shares(p, e.TLS) {
 			all.add(&plan.ConflictError{Code: finding.PortHeld, ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it already holds port %d of gateway %s for the protocol %s", port, in, p) + unlike(p, e.TLS),
-				Hint:   "Choose another port. " + in.ways()})
+				Hint:   "Choose another port. " + in.ways(r.taken(in, port, e))})
 			continue // whatever is behind it serves no gRPC
 		}
 		if err := secondCertificate(l, listeners, in, port, e); err != nil {
@@ -114,7 +114,7 @@ func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
 		if host := meeting(ours, r.redirects(l)); host != "" {
 			all.add(&plan.ConflictError{Code: finding.Redirects, ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it redirects calls for host %q on port %d of gateway %s to HTTPS (tls.httpsRedirect)", host, port, in),
-				Hint:   "Expose under a host of its own (--host NAME), or on another port. " + in.ways()})
+				Hint:   "Expose under a host of its own (--host NAME), or on another port. " + in.ways(r.taken(in, port, e))})
 		}
 		for _, c := range r.meets(l, ours, e) {
 			if rule := r.contested(c.VirtualService, e); rule != "" {
@@ -126,6 +126,15 @@ func (r Routes) Clash(in Ingress, port int, e manifest.Exposure) error {
 	}
 	r.clashElsewhere(in, port, e, &all)
 	return all.err()
+}
+
+// taken says of a port of the ingress that it is that one, or held by a Gateway
+// that serves no gRPC as the exposure would.
+func (r Routes) taken(in Ingress, port int, e manifest.Exposure) func(int) bool {
+	return func(p int) bool {
+		return in.listensOn(p) == in.listensOn(port) ||
+			slices.ContainsFunc(r.Listeners(in, p), func(l Listener) bool { return !shares(l.Server.Port.Protocol, e.TLS) })
+	}
 }
 
 // clashes are what stands in the way of a route, in the order it was found.

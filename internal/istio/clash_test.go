@@ -96,7 +96,7 @@ func TestClash(t *testing.T) {
 		}
 		ways := []string{"--host", "--match-service"}
 		if conflict.ID.Kind == "Gateway" {
-			ways = []string{"--gateway-port", "Open ports that can serve: 80, 8000"}
+			ways = []string{"--gateway-port", "Open ports that can serve: 80"}
 		}
 		for _, way := range ways {
 			if !strings.Contains(conflict.Hint, way) {

@@ -28,13 +28,20 @@ func (i Ingress) ServingPorts() []int {
 	return ports
 }
 
-// ways says which of the gateway's ports could be taken instead.
-func (i Ingress) ways() string {
+// ways says which of the gateway's ports could be taken instead; taken, where it
+// is not nil, leaves out those that can't for what else is there.
+func (i Ingress) ways(taken func(port int) bool) string {
 	keeps := ""
 	if m := i.Keeper.Manager; m != "" && !strings.HasPrefix(m, "kubectl") {
 		keeps = " " + m + " keeps its ports: open it where that takes them from."
 	}
 	ports := i.ServingPorts()
+	if taken != nil {
+		ports = slices.DeleteFunc(ports, taken)
+	}
+	if len(ports) == 0 && taken != nil {
+		return "None of its other open ports can serve; open another on the gateway's Service." + keeps
+	}
 	if len(ports) == 0 {
 		return "None of its open ports can serve; open another on the gateway's Service." + keeps
 	}
@@ -92,7 +99,7 @@ func ChoosePort(in Ingress, asked, servicePort int) (IngressPort, error) {
 		code = finding.PortBarred
 	}
 	return IngressPort{}, &k8s.NotReadyError{Code: code, Subject: "gateway " + in.String(), Cause: strings.Join(causes, "; "),
-		Hint: "Nothing was written. " + in.ways()}
+		Hint: "Nothing was written. " + in.ways(nil)}
 }
 
 // barred is why the pods can't be listening behind a Service's port, or "".

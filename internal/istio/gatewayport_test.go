@@ -74,7 +74,7 @@ func TestChoosePort(t *testing.T) {
 	for manager, want := range map[string]string{"istio-operator": "istio-operator keeps its ports", "kubectl-edit": "Service.", "": "Service."} {
 		kept := in
 		kept.Keeper.Manager = manager
-		if got := kept.ways(); !strings.Contains(got, want) || strings.Contains(got, "keeps") != (manager == "istio-operator") {
+		if got := kept.ways(nil); !strings.Contains(got, want) || strings.Contains(got, "keeps") != (manager == "istio-operator") {
 			t.Errorf("kept by %q: %q", manager, got)
 		}
 	}

@@ -199,10 +199,14 @@ func asItIs(injectors []Injector, ns *corev1.Namespace, workload string, templat
 			if key == dataplaneLabel {
 				code = finding.Ambient
 			}
+			orAdopt := ""
+			if code == finding.Stale {
+				orAdopt = "\nOr have it replaced, and given back by unexpose: --adopt"
+			}
 			return Injection{}, false, &plan.ConflictError{Code: code, ID: id,
 				Reason: fmt.Sprintf("it carries %s=%s, which no live injector answers to, and a second label would not help", key, v),
 				Hint: fmt.Sprintf("Remove it if it is not meant: kubectl label namespace %s %s-\nLive revisions: %s",
-					ns.Name, key, strings.Join(allRevisions(injectors), ", "))}
+					ns.Name, key, strings.Join(allRevisions(injectors), ", ")) + orAdopt}
 		}
 	}
 	return Injection{}, false, nil

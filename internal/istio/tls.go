@@ -91,7 +91,7 @@ func secondCertificate(own Listener, listeners []Listener, in Ingress, port int,
 			}
 			return &plan.ConflictError{Code: finding.TwoCertificates, ID: idOf("Gateway", l.Gateway),
 				Reason: fmt.Sprintf("it already serves host %q on port %d of gateway %s %s, and a host has one TLS server", bareHost(host), port, in, by),
-				Hint:   cmp.Or(use, "E") + "xpose under a host of its own (--host NAME), or on another port; in one namespace also with the same --tls-secret and --tls-mode. " + in.ways()}
+				Hint:   cmp.Or(use, "E") + "xpose under a host of its own (--host NAME), or on another port; in one namespace also with the same --tls-secret and --tls-mode. " + in.ways(nil)}
 		}
 	}
 	return nil

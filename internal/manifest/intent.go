@@ -159,6 +159,16 @@ func validPort(field string, port int, zeroOK bool) error {
 	return nil
 }
 
+// hostOf is the name in a URL, or an example of one.
+func hostOf(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	name, _, _ := strings.Cut(rest, "/")
+	if name, _, _ = strings.Cut(name, ":"); ValidName(name) {
+		return name
+	}
+	return "greeter.example.com"
+}
+
 func validHost(host string) error {
 	invalid := func(reason string) error { return &InvalidError{"--host", host, reason} }
 	switch {
@@ -172,6 +182,8 @@ func validHost(host string) error {
 		return invalid("Istio takes no IPv6 address as a host; name a domain, or \"*\" for any")
 	case net.ParseIP(host) != nil:
 		return nil
+	case strings.Contains(host, "://"):
+		return invalid("it is a URL; a host is just its name, such as " + hostOf(host))
 	case strings.Contains(host, ":"):
 		return invalid("a host carries no port here; --gateway-port sets it")
 	default:

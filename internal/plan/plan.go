@@ -144,7 +144,7 @@ func Build(steps []Step) (Plan, error) {
 				Code:   finding.NotOurs,
 				ID:     c.ID,
 				Reason: "it exists and was not made by grpcmesh; it differs in " + Paths(beyondOwnMarks(c.Diff)),
-				Hint:   WayPast(c.ID),
+				Hint:   WayPast(c.ID) + orAdopt(c.ID),
 			})
 		}
 		p.Changes = append(p.Changes, c)
@@ -161,6 +161,14 @@ func WayPast(id manifest.ID) string {
 	return fmt.Sprintf("Nothing was written. See whose it is: kubectl -n %s get %s %s -o yaml\n"+
 		"If no one needs it, delete it; else give it another name, or change it to what is wanted: then it is used as it is.",
 		id.Namespace, strings.ToLower(id.Kind), id.Name)
+}
+
+// orAdopt is the other way, for the kinds that --adopt takes over.
+func orAdopt(id manifest.ID) string {
+	if id.Kind == "DestinationRule" {
+		return "\n--adopt takes over no DestinationRule."
+	}
+	return "\nOr have it taken over, and given back by unexpose: --adopt"
 }
 
 // Adopting is the reason of a Change that takes over what someone else made.
