@@ -7,8 +7,10 @@ import (
 	"strings"
 )
 
-// loadFlags ask for a load, which the gateway's stamps alone can judge.
-var loadFlags = []string{"--duration", "--rate", "--in-flight", "--connections", "--during-rollout", "--restart", "--max-lost"}
+// loadFlags are those that ask for a load, which the gateway's stamps alone can judge.
+func loadFlags() []string {
+	return []string{"--duration", "--rate", "--in-flight", "--connections", "--during-rollout", "--restart", "--max-lost"}
+}
 
 // contradicted are the flags that a verify with the flag would refuse, or that
 // mean nothing beside it.
@@ -19,9 +21,9 @@ func contradicted(flag string) []string {
 	case name == "--identify" && value == RungRoute:
 		return append(named, "--read-only")
 	case name == "--identify" && (value == RungAdmin || value == RungSidecars):
-		return append(named, loadFlags...)
+		return append(named, loadFlags()...)
 	case name == "--backend-from" || name == "--expect": // no cluster is asked with --expect
-		return append([]string{"--identify", "--namespace", "--service", "--virtual-service"}, loadFlags...)
+		return append([]string{"--identify", "--namespace", "--service", "--virtual-service"}, loadFlags()...)
 	case name == "--call":
 		return []string{"--path"}
 	case name == "--path":
