@@ -97,6 +97,9 @@ func (o *verifyOptions) validOutput() error {
 			return invalid("--report", r, "its format is none of "+listed(report.Formats()))
 		}
 	}
+	if err := o.places(); err != nil {
+		return err
+	}
 	if !(o.alpha > 0 && o.alpha < 1) {
 		return invalid("--alpha", strconv.FormatFloat(o.alpha, 'g', -1, 64), "must be above 0 and below 1")
 	}

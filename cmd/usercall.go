@@ -138,7 +138,11 @@ func dataOf(streams IO, data string) ([]byte, error) {
 	case file == "-":
 		return atMost(streams.In, "stdin", mostData)
 	}
-	return readBounded(file, mostData)
+	read, err := readBounded(file, mostData)
+	if err != nil {
+		err = fmt.Errorf("--data: %w", err)
+	}
+	return read, err
 }
 
 func readBounded(name string, most int64) ([]byte, error) {

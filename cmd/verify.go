@@ -114,7 +114,7 @@ says which pod answered (--identify=app): that needs no cluster, and nothing che
 
   # In a pipeline
   grpcmesh verify --addr 203.0.113.10:8000 --report junit=verify.xml --report markdown=verify.md`,
-		Args: cobra.NoArgs,
+		Args: o.noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f := c.Flags().Lookup("namespace"); f != nil && f.Changed {
 				o.namespace = f.Value.String()

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -40,7 +39,7 @@ func (o *verifyOptions) oneTarget(c *cobra.Command) error {
 	}
 	for _, name := range []string{"all", "authority", "service", "virtual-service", "path", "call", "backend-from", "expect", "samples"} {
 		if c.Flags().Changed(name) && "--"+name != with {
-			return usageError{fmt.Errorf("--%s and %s don't go together: it is for one service", name, with)}
+			return usageError{errors.New(apart(name, with))}
 		}
 	}
 	return nil

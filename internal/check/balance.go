@@ -88,7 +88,7 @@ func (d *digest) open() []Finding {
 	case len(d.Expected) < 2 && len(d.Changed) > 0:
 		return one(codeChanged, fmt.Sprintf("only %d endpoints were ready during the whole run: %s", len(d.Expected), d.changes()), again)
 	case len(d.Expected) < 2:
-		return one(codeFew, fmt.Sprintf("%d endpoints are ready, and balancing needs two", len(d.Expected)),
+		return one(codeFew, fmt.Sprintf("%s ready, and balancing needs two", are(len(d.Expected), "endpoint")),
 			d.moreReplicas())
 	case d.ByDesign != "":
 		return one(codeByDesign, "calls are meant to stick: "+d.ByDesign, "kubectl get destinationrule -A -o yaml: see trafficPolicy.loadBalancer of the one named here, if that is not meant")

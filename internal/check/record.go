@@ -28,7 +28,8 @@ type Recording struct {
 	Kind       string `json:"kind"`
 	Address    string `json:"address"`
 	Authority  string `json:"authority"`
-	Target     string `json:"target"` // what was under test, in words
+	Target     string `json:"target"`          // what was under test, in words
+	Lines      int    `json:"lines,omitempty"` // samples that follow, so that a file cut short shows
 	Evidence
 }
 
@@ -36,6 +37,7 @@ type Recording struct {
 func (r Recording) Write(w io.Writer) error {
 	samples := r.Samples
 	r.APIVersion, r.Kind, r.Samples = RecordAPIVersion, RecordKind, nil
+	r.Lines = len(samples)
 	buffered := bufio.NewWriter(w)
 	enc := json.NewEncoder(buffered)
 	if err := enc.Encode(r); err != nil {
@@ -79,6 +81,10 @@ func ReadRecording(from io.Reader) (Recording, error) {
 	if n == 0 {
 		return r, errors.New("it is empty")
 	}
+	if r.Lines > len(r.Samples) {
+		return r, fmt.Errorf("line %d: it ends here, and %d calls of %d that were recorded are missing: it was cut", n, r.Lines-len(r.Samples), r.Lines)
+	}
+	r.Lines = 0
 	return r, nil
 }
 
