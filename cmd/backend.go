@@ -171,6 +171,7 @@ func (r *run) named(ctx context.Context, e *check.Evidence) error {
 		}
 	}
 	r.line.done()
+	e.TimedOut = r.o.ranOut(ctx)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil // what was seen until then is judged
 	}

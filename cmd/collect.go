@@ -223,6 +223,9 @@ func (r *run) call(ctx context.Context, c probe.Call) (probe.Sample, error) {
 		return probe.Sample{}, err
 	}
 	s := r.made(ctx, c, func(ctx context.Context, conn *probe.Conn, c probe.Call) probe.Sample { return conn.Call(ctx, c) })
+	if outOf(ctx, s) {
+		return probe.Sample{}, ctx.Err()
+	}
 	if s.NoAnswer && ctx.Err() == nil && r.broken() < mostConnections {
 		if err := r.dial(ctx); err != nil {
 			return s, nil //nolint:nilerr // the sample says that there was no answer

@@ -73,7 +73,11 @@ func (r *run) byCounters(ctx context.Context, e *check.Evidence) error {
 	}
 	r.line.done()
 	e.Own, e.ConnectionsUsed = len(e.Samples), r.dials
-	if r.o.path == "" {
+	if r.o.path != "" && !r.o.user.on() && !r.t.layer4 {
+		if _, why := unheard(e.Samples, ""); why != "" {
+			e.WitnessWhy = why
+		}
+	} else if r.o.path == "" {
 		e.Samples, e.WitnessWhy = telling(users, e.Samples, e.WitnessWhy)
 	}
 	busy := time.Since(start)

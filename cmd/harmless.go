@@ -117,6 +117,9 @@ func (r *run) witnessSpared(ctx context.Context, e *check.Evidence, n int) {
 	call.Metadata = r.o.metadata
 	for range n {
 		s := r.made(ctx, call, plainCall)
+		if outOf(ctx, s) {
+			return
+		}
 		e.Witness = append(e.Witness, s)
 		if s.NoAnswer || ctx.Err() != nil {
 			return

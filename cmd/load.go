@@ -136,9 +136,9 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 		r.noLoad(e, "no pod had answered before it")
 		return nil
 	}
-	call, why := r.loading()
-	if why != "" {
-		r.noLoad(e, why)
+	call, not := r.loading()
+	if not != "" {
+		r.noLoad(e, not)
 		return nil
 	}
 	var err error
@@ -160,6 +160,7 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 		Requests: int64(r.o.requests), Duration: r.o.load.duration, Rate: r.o.load.rate}
 	r.o.say("load       %s", l)
 	tally, begun := spread.NewTally(), time.Now()
+	why := reasons{}
 	failed := func(one probe.Loaded) bool {
 		return !one.Answered || one.Backend == "" || one.Flags != "-" || !r.well(one.Code, usual)
 	}
@@ -169,6 +170,9 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 			backend = ""
 		}
 		tally.Add(one.At, one.Latency, backend, uint32(one.Code), bad)
+		if bad {
+			why.add(one)
+		}
 	}
 	var dials int
 	var unfinished error
@@ -186,6 +190,7 @@ func (r *run) makeLoad(ctx context.Context, e *check.Evidence) error {
 	r.t.empty = empty
 	r.loaded.Fill(tally, time.Since(begun), pods)
 	e.Load = forBalance(tally)
+	e.Load.Failed, e.Load.Reasons = tally.Failed, why.list()
 	switch {
 	case roll != nil:
 		e.Load.Unjudged = "the pods were replaced meanwhile"
@@ -211,7 +216,7 @@ func forBalance(t *spread.Tally) *check.Load {
 
 // noLoad says why there is none. A rollout that was to be watched was not.
 func (r *run) noLoad(e *check.Evidence, why string) {
-	r.loaded = &report.Load{NotMade: why}
+	r.loaded, e.NoLoad = &report.Load{NotMade: why}, why
 	if r.o.load.duringRollout {
 		e.Rollout = &check.Rollout{Workload: "the workload", MaxLost: r.o.load.maxLost, Unfinished: why}
 	}

@@ -243,7 +243,11 @@ func (o *rollover) document(ctx context.Context, unfinished error, pods []check.
 		phase := o.phases[p]
 		phase.Phase, phase.Seconds = name, (until - start).Seconds()
 		doc.Phases = append(doc.Phases, phase)
-		told.Calls, told.Lost = told.Calls+phase.Calls, told.Lost+phase.Lost
+		if p == before {
+			told.CallsBefore, told.LostBefore = phase.Calls, phase.Lost
+		} else {
+			told.Calls, told.Lost = told.Calls+phase.Calls, told.Lost+phase.Lost
+		}
 	}
 	if unfinished != nil {
 		told.Unfinished = unfinished.Error()

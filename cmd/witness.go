@@ -45,6 +45,9 @@ func (r *run) witness(ctx context.Context, e *check.Evidence) {
 			left--
 			c.Metadata = r.o.metadata
 			s := r.made(ctx, c, plainCall)
+			if outOf(ctx, s) {
+				break
+			}
 			e.Witness = append(e.Witness, s)
 			if !s.NoAnswer {
 				continue
@@ -61,7 +64,12 @@ func (r *run) witness(ctx context.Context, e *check.Evidence) {
 			e.WitnessWhy = "the first error puts a pod out, by outlier detection, and calls that no app can read are errors: it takes a real one, with --call"
 		}
 	}
-	if r.o.path == "" {
+	if e.TimedOut = r.o.ranOut(ctx); e.TimedOut != "" {
+		e.WitnessOf = wanted(len(calls), len(e.Expected), len(e.Witness))
+	}
+	if r.o.path != "" && !r.o.user.on() {
+		e.Witness, e.WitnessWhy = unheard(e.Witness, e.WitnessWhy)
+	} else if r.o.path == "" {
 		e.Witness, e.WitnessWhy = telling(calls, e.Witness, e.WitnessWhy)
 	}
 }
@@ -70,6 +78,14 @@ func (r *run) witness(ctx context.Context, e *check.Evidence) {
 // probably answered.
 func repeats(n, pods int) int {
 	return max(2, min(max(fewWitnesses, podWitnesses*pods), mostWitnesses/max(n, 1)))
+}
+
+// wanted is how many calls of n paths were to be made, where fewer were; else 0.
+func wanted(n, pods, made int) int {
+	if all := n * repeats(n, pods); made < all {
+		return all
+	}
+	return 0
 }
 
 // telling leaves the samples that tell of users' calls, and why the others

@@ -159,6 +159,13 @@ type Evidence struct {
 	// Load are the calls of a load that was made once the check was done; nil:
 	// none was.
 	Load *Load `json:"load,omitempty"`
+	// NoLoad, if not empty, is why a load that was asked for was not made.
+	NoLoad string `json:"noLoad,omitempty"`
+	// TimedOut, if not empty, is the run's --timeout, which ran out before all
+	// calls were made; the call that it cut off is none of the samples.
+	TimedOut string `json:"timedOut,omitempty"`
+	// WitnessOf is how many calls Witness would have had then; 0: it has all.
+	WitnessOf int `json:"witnessOf,omitempty"`
 	// Rollout is of a load that was held over one; nil: none was.
 	Rollout *Rollout `json:"rollout,omitempty"`
 	// Alpha is the false-alarm rate of the whole verdict, in (0,1). It is

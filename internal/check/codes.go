@@ -25,6 +25,7 @@ const (
 	codeUnknown     = "GM223"
 	codeLost        = "GM224"
 	codeNameless    = "GM225"
+	codeLoadFails   = "GM226"
 	codeFew         = "GM230"
 	codeNobody      = "GM231"
 	codeTooFew      = "GM232"
@@ -39,6 +40,8 @@ const (
 	codePrefers     = "GM242"
 	codeUncounted   = "GM243"
 	codeNoRollout   = "GM244"
+	codeNoLoad      = "GM245"
+	codeTimedOut    = "GM246"
 	codeTransient   = "GM250"
 	codeReconciled  = "GM251"
 	codeUneven      = "GM252"
@@ -52,6 +55,8 @@ const (
 	codeUnverified  = "GM260"
 	codeUnnumbered  = "GM261"
 	codeStandby     = "GM262"
+	codeLoadErrors  = "GM263"
+	codeCutShort    = "GM264"
 )
 
 // Code describes one code: what it does to the verdict (Pass: nothing), the
@@ -83,13 +88,14 @@ func Codes() []Code {
 		{codeGateway, Fail, Error, "the gateway refuses or answers by itself"},
 		{codeNotGRPC, Fail, Error, "what answers is HTTP, but not gRPC"},
 		{codeMisread, Fail, Error, "the Service's port is not taken for HTTP/2: replies lose their trailers"},
-		{codeAppFails, Fail, Error, "the app answers every real call with an error of its own"},
+		{codeAppFails, Fail, Error, "the app answers most real calls with an error of its own"},
 		{codeStuck, Fail, Error, "stuck on one pod"},
 		{codeUnseen, Fail, Error, "an endpoint never answers"},
 		{codeDominance, Fail, Error, "one pod gets far more than its share"},
 		{codeUnknown, Fail, Error, "answers of addresses that are no endpoint: unidentifiable"},
 		{codeLost, Fail, Error, "more calls were lost during a rollout than may be"},
 		{codeNameless, Fail, Error, "what the app says of itself names no pods: there is no end to its names"},
+		{codeLoadFails, Fail, Error, "most calls of the load failed"},
 		{codeFew, Inconclusive, Warning, "fewer than two endpoints: nothing to balance over"},
 		{codeNobody, Inconclusive, Warning, "not one answer could be identified"},
 		{codeTooFew, Inconclusive, Warning, "too few calls"},
@@ -104,6 +110,8 @@ func Codes() []Code {
 		{codePrefers, Inconclusive, Warning, "uneven, and some pods are preferred by design"},
 		{codeUncounted, Inconclusive, Warning, "pods whose calls could not be counted, most often for want of a sidecar"},
 		{codeNoRollout, Inconclusive, Warning, "no whole rollout was seen under load"},
+		{codeNoLoad, Inconclusive, Warning, "the load that was asked for could not be made"},
+		{codeTimedOut, Inconclusive, Warning, "--timeout ran out before enough calls were made"},
 		{codeTransient, Pass, Warning, "a few calls failed and it was over soon"},
 		{codeReconciled, Pass, Info, "endpoints changed, and the claim holds for those that stayed"},
 		{codeUneven, Pass, Info, "uneven, but not beyond what fails"},
@@ -117,6 +125,8 @@ func Codes() []Code {
 		{codeUnverified, Pass, Warning, "the server's certificate was not verified: whoever answered may be anyone"},
 		{codeUnnumbered, Pass, Warning, "how many pods there should be is not known, so that coverage was not judged"},
 		{codeStandby, Pass, Info, "some pods get calls only when those nearer to the gateway fail"},
+		{codeLoadErrors, Pass, Warning, "some calls of the load failed, or many did before the restart that was watched"},
+		{codeCutShort, Pass, Warning, "--timeout ran out before all calls on the users' own route were made"},
 	}
 }
 

@@ -21,7 +21,8 @@ func Judge(e Evidence) Result {
 	if len(findings) == 0 {
 		findings = d.judge(result.Proof)
 	}
-	findings = append(findings, slices.Concat(d.unverified(), d.rollout())...)
+	findings = append(findings, slices.Concat(d.unverified(), d.rollout(), d.loadFailed(findings))...)
+	findings = d.timedOut(findings)
 	for i := range findings {
 		findings[i].Hint = d.reached(findings[i].Hint)
 	}

@@ -10,6 +10,9 @@ import (
 type Load struct {
 	Calls  int            `json:"calls"`  // all that were made
 	Counts map[string]int `json:"counts"` // those that an endpoint answered, by its address
+	// Failed are those that were not well, Reasons why, the most frequent first.
+	Failed  int      `json:"failed,omitempty"`
+	Reasons []Reason `json:"reasons,omitempty"`
 	// Unjudged, if not empty, is why no claim about shares holds for them.
 	Unjudged string `json:"unjudged,omitempty"`
 }
@@ -52,14 +55,13 @@ func (d *digest) load() (alpha float64) {
 		bounds[i] = max(d.most[i], ofOdds(mild*odds(p)))
 		ratios[i] = max(heavy*odds(p)/odds(bounds[i]), beyondDesign)
 	}
-	counts, known := make([]int, len(d.shares)), 0
+	counts := make([]int, len(d.shares))
 	for i, endpoint := range d.Expected {
 		counts[i] = d.Load.Counts[endpoint.Address]
-		known += counts[i]
 	}
 	d.bounds = bounds
 	d.loaded = spread.NewDominanceBetween(bounds, ratios, alpha)
-	d.loaded.Others(d.Load.Calls - known)
+	d.loaded.Others(d.Load.Calls - d.answeredLoad())
 	d.loaded.Add(counts)
 	return alpha
 }
@@ -83,11 +85,11 @@ func (d *digest) underLoad() []Finding {
 // unevenLoad finds an endpoint with under half or over double its share of the
 // load, as uneven does of the check.
 func (d *digest) unevenLoad() (int, bool) {
-	if d.loaded == nil || d.Load.Calls < 10*len(d.Expected) {
+	if d.loaded == nil || d.answeredLoad() < 10*len(d.Expected) {
 		return 0, false
 	}
 	for i, e := range d.Expected {
-		ratio := float64(d.Load.Counts[e.Address]) / (d.shares[i] * float64(d.Load.Calls))
+		ratio := float64(d.Load.Counts[e.Address]) / (d.shares[i] * float64(d.answeredLoad()))
 		if ratio < 0.5 || ratio > 2 {
 			return i, true
 		}
@@ -95,14 +97,23 @@ func (d *digest) unevenLoad() (int, bool) {
 	return 0, false
 }
 
+// answeredLoad is how many of the load's calls an expected endpoint answered.
+func (d *digest) answeredLoad() int {
+	n := 0
+	for _, e := range d.Expected {
+		n += d.Load.Counts[e.Address]
+	}
+	return n
+}
+
 // skew is the odds ratio against its share from which on a pod's lead would have
 // shown, in the check or in the load; 0 if none would.
 func (d *digest) skew() float64 {
-	inCheck := d.dominance.Shown(d.draws()) * d.room(d.most)
+	inCheck := d.dominance.Shown(d.draws(), d.draws()) * d.room(d.most)
 	if d.loaded == nil {
 		return inCheck
 	}
-	inLoad := d.loaded.Shown(d.Load.Calls) * d.room(d.bounds)
+	inLoad := d.loaded.Shown(d.Load.Calls, d.answeredLoad()) * d.room(d.bounds)
 	if inCheck == 0 || inLoad > 0 && inLoad < inCheck {
 		return inLoad
 	}

@@ -67,7 +67,7 @@ func appRows() []row {
 		{"HTML", each(func(_ int, s *probe.Sample) { *s = probe.Sample{NotGRPC: true} }), Fail, []string{"GM215"}},
 		{"errors of the app's, which names itself", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.Internal, "oh" }), Fail, []string{"GM217"}},
 		{"the same, without an Envoy", both(each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.Internal, "oh" }), alone(3)), Fail, []string{"GM217"}},
-		{"nothing found by the app, which names itself", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.NotFound, "oh" }), Pass, []string{"GM253"}},
+		{"nothing found by the app, which names itself", each(func(_ int, s *probe.Sample) { s.Code, s.Message = codes.NotFound, "oh" }), Fail, []string{"GM217"}},
 		{"stuck", names("app-7d9c-a"), Fail, []string{"GM220"}},
 		{"one silent", names("app-7d9c-a", "app-7d9c-b"), Fail, []string{"GM221"}},
 		{"one silent, and someone unknown", names("app-7d9c-a", "app-7d9c-b", "blue"), Inconclusive, []string{"GM239"}},

@@ -22,7 +22,9 @@ func (d *digest) notes(findings []Finding) []Finding {
 	}
 	if d.failures > 0 && !d.persistent() {
 		for _, code := range slices.Sorted(maps.Keys(d.failed)) {
-			notes = append(notes, d.transient(code, d.failed[code], d.calls))
+			if !coded(code) { // one culprit is named once
+				notes = append(notes, d.transient(code, d.failed[code], d.calls))
+			}
 		}
 	}
 	if d.refused > 0 && !coded(codeRBAC) {
@@ -30,7 +32,7 @@ func (d *digest) notes(findings []Finding) []Finding {
 			fmt.Sprintf("kubectl -n %s get authorizationpolicy -o yaml: is the users' path allowed on every pod", namespace))
 	}
 	if n, text := d.appErrors(); n > 0 && !coded(codeAppFails) {
-		note(codeAppError, fmt.Sprintf("the app answered %d calls with an error of its own (%s)", n, text), d.logs())
+		note(codeAppError, fmt.Sprintf("the app answered %d of %d calls with an error of its own (%s)", n, len(d.users()), text), d.toLogs())
 	}
 	if len(d.Changed) > 0 && !coded(codeChanged) {
 		message := "endpoints changed during the run: " + d.changes()
@@ -65,31 +67,30 @@ func (d *digest) notes(findings []Finding) []Finding {
 			"several gateway workers or replicas each take their own turns: make more calls to see whether it lasts")
 	}
 	if i, ok := d.unevenLoad(); ok && !coded(codeUneven) && !coded(codeDominance) && !coded(codeStuck) && !coded(codeUnseen) {
-		note(codeUneven, fmt.Sprintf("%s got %d of the load's %d calls against an expected share of %.3g", d.name(i), d.Load.Counts[d.Expected[i].Address], d.Load.Calls, d.shares[i]),
+		note(codeUneven, fmt.Sprintf("%s got %d of the load's %d answers against an expected share of %.3g", d.name(i), d.Load.Counts[d.Expected[i].Address], d.answeredLoad(), d.shares[i]),
 			"where the gateway prefers idle pods (LEAST_REQUEST) a slow one rightly gets less: compare the latency of the pods in the report")
 	}
 	return notes
 }
 
-// appFails blames an app that answers every call that the user gave with an
-// error that no argument of a call explains.
+// appFails blames an app that answers more than half of the calls that the user
+// gave with anything but OK.
 func (d *digest) appFails() []Finding {
-	samples := d.users()
-	failed := 0
-	for _, s := range samples {
-		switch s.Code {
-		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
-			if d.apps(s) && !s.Stamped {
-				failed++
-			}
-		default:
-		}
+	n, text := d.appErrors()
+	if all := len(d.users()); d.Real && 2*n > all {
+		return []Finding{found(codeAppFails, d.where(), fmt.Sprintf("the app answered %d of %d real calls with an error of its own (%s)", n, all, text), d.toLogs())}
 	}
-	if !d.Real || failed == 0 || failed < len(samples) {
-		return nil
+	return nil
+}
+
+// toLogs is where an app's errors are explained.
+func (d *digest) toLogs() string {
+	namespace, _, route := d.names()
+	logs := d.logs()
+	if !d.NoCluster && slices.ContainsFunc(d.users(), func(s probe.Sample) bool { return s.Code == codes.Unimplemented }) {
+		return logs + fmt.Sprintf("; and does the route rewrite the path: kubectl -n %s get virtualservice %s -o yaml", namespace, route)
 	}
-	return []Finding{found(codeAppFails, d.where(), fmt.Sprintf("the app answered all of %d real calls with an error of its own (%s)", failed, describe(samples[0])),
-		d.logs())}
+	return logs
 }
 
 // logs is where the app tells of its errors: the first pod's log, for one.
@@ -121,29 +122,41 @@ func (d *digest) apps(s probe.Sample) bool {
 
 // appErrors counts users' calls that reached the app and met an error which
 // no choice of method or argument explains: that it can't decode what verify
-// sends it, to do nothing, is none.
+// sends it, to do nothing, is none. text is the most frequent of them.
 func (d *digest) appErrors() (n int, text string) {
+	type kind struct {
+		code    codes.Code
+		message string
+	}
+	seen, most := map[kind]int{}, 0
 	for _, s := range d.users() {
-		if d.Real {
-			if s.Code != codes.OK && d.apps(s) && !s.Stamped {
-				n++
-				text = cmp.Or(text, describe(s))
-			}
+		if s.Stamped || !d.apps(s) || !d.appError(s) {
 			continue
 		}
-		if d.Unreadable && (s.Code == codes.Unknown || s.Code == codes.Internal) {
-			continue
-		}
-		switch s.Code {
-		case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
-			if d.apps(s) && !s.Stamped && !unreadable(s) {
-				n++
-				text = cmp.Or(text, describe(s))
-			}
-		default:
+		n++
+		k := kind{s.Code, s.Message}
+		seen[k]++
+		if seen[k] > most {
+			most, text = seen[k], describe(s)
 		}
 	}
 	return n, text
+}
+
+// appError says whether the app's answer counts as an error of its own.
+func (d *digest) appError(s probe.Sample) bool {
+	if d.Real {
+		return s.Code != codes.OK
+	}
+	if d.Unreadable && (s.Code == codes.Unknown || s.Code == codes.Internal) {
+		return false
+	}
+	switch s.Code {
+	case codes.Unknown, codes.Internal, codes.Unavailable, codes.DataLoss:
+		return !unreadable(s)
+	default:
+		return false
+	}
 }
 
 // uneven finds an endpoint with under half or over double its share, once

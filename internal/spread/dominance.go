@@ -102,19 +102,19 @@ func (d *Dominance) Alarm() (index int, logLR float64, ok bool) {
 }
 
 // Shown is the odds ratio from which on a lead of any one endpoint shows in n
-// calls: the endpoint got as many of them as raise the alarm, and that is so
-// many times the odds that its share promises. It is 0 where n is too small for
+// calls, of which it is known who answered so many: the endpoint got as many of them as raise the alarm, and that is so
+// many times the odds that its share promises. It is 0 where that is too small for
 // that: then no lead shows, and that none did says nothing.
-func (d *Dominance) Shown(n int) float64 {
+func (d *Dominance) Shown(n, known int) float64 {
 	most := 0.0
 	for i, perCall := range d.perCall {
 		p := math.Expm1(perCall) / math.Expm1(d.logOdds[i])
 		// The others' ratios are left out of the average: they are small then.
 		c := math.Ceil((d.limit + math.Log(float64(len(d.perCall))) + float64(n)*perCall) / d.logOdds[i])
-		if !(c < float64(n)) {
+		if !(c < float64(known)) {
 			return 0
 		}
-		most = max(most, c/(float64(n)-c)*(1-p)/p)
+		most = max(most, c/(float64(known)-c)*(1-p)/p)
 	}
 	return most
 }

@@ -157,7 +157,7 @@ func TestShown(t *testing.T) {
 		{Equal(3), 3000, 1.76},
 		{[]float64{.9, .1}, 200, 5.44},
 	} {
-		got := NewDominance(tc.shares, 3, .001/3).Shown(tc.calls)
+		got := NewDominance(tc.shares, 3, .001/3).Shown(tc.calls, tc.calls)
 		if math.Abs(got-tc.want) > .1*tc.want {
 			t.Errorf("%v, %d calls: %.3g, want %.3g", tc.shares, tc.calls, got, tc.want)
 		}
@@ -176,7 +176,7 @@ func TestShown(t *testing.T) {
 			}
 		}
 	}
-	if got := NewDominance(nil, 3, .001).Shown(10); got != 0 {
+	if got := NewDominance(nil, 3, .001).Shown(10, 10); got != 0 {
 		t.Error(got)
 	}
 }
