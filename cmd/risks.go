@@ -63,7 +63,7 @@ func overBudget(ctx context.Context, cluster *k8s.Cluster, w k8s.Workload, other
 
 // risks are why a restart would hurt the service, where one is due.
 func (x *exposer) risks() []finding.Finding {
-	if !x.due() || x.lacking > 0 && (x.workload.OnDelete || x.workload.Paused) { // which is refused, --yes or not
+	if !x.due() || x.lacking > 0 && x.workload.OnDelete { // whose restart takes no pod away
 		return nil
 	}
 	return risksOf(x.workload, x.over)

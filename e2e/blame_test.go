@@ -62,7 +62,7 @@ func hops() []broken {
 		{name: "refused", code: "GM212", exit: 3, says: "authorization policy", next: "allow the gateway", service: allow,
 			more:   "{apiVersion: security.istio.io/v1beta1, kind: AuthorizationPolicy, metadata: {name: refused, namespace: NS}, spec: {selector: {matchLabels: {set: guarded}}, action: DENY, rules: [{to: [{operation: {ports: ['50051']}}]}]}}",
 			mended: []string{"'50051'", "'1'"}},
-		{name: "fails", code: "GM217", exit: 3, says: "this is no good call", next: "logs POD", args: []string{"--call", "helloworld.Greeter/SayHello"}, service: "selector: {set: bad}, ports: [{name: grpc, port: 8000, targetPort: 50051}]", mended: []string{"set: bad", "set: good"}},
+		{name: "fails", code: "GM217", exit: 3, says: "this is no good call", next: "--all-containers --tail=50", args: []string{"--call", "helloworld.Greeter/SayHello"}, service: "selector: {set: bad}, ports: [{name: grpc, port: 8000, targetPort: 50051}]", mended: []string{"set: bad", "set: good"}},
 		{name: "sticky", code: "GM234", exit: 4, says: "consistent hashing on header x-user", next: "trafficPolicy.loadBalancer",
 			more:   "{apiVersion: networking.istio.io/v1alpha3, kind: DestinationRule, metadata: {name: NAME, namespace: NS}, spec: {host: NAME, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}}}",
 			mended: []string{"consistentHash: {httpHeaderName: x-user}", "simple: ROUND_ROBIN"}},

@@ -63,7 +63,7 @@ func TestUnfitWorkloads(t *testing.T) {
 		code                    int
 		says                    string
 	}{
-		"OnDelete":     {kind: "StatefulSet", more: "updateStrategy: {type: OnDelete}, serviceName: odd, ", code: 3, says: "GM132 "},
+		"OnDelete":     {kind: "StatefulSet", more: "updateStrategy: {type: OnDelete}, serviceName: odd, ", code: 3, says: "GM132: "},
 		"hostNetwork":  {kind: "Deployment", spec: "hostNetwork: true,", code: 3, says: "GM117: "},
 		"inject=false": {kind: "Deployment", label: `, sidecar.istio.io/inject: "false"`, code: 3, says: "GM116: "},
 		"Job":          {kind: "Job", spec: "restartPolicy: Never,", code: 2, says: "GM130: no workload odd"},
