@@ -222,6 +222,7 @@ func lend(ctx context.Context, streams IO, mesh *istio.Mesh, route istio.ProbeRo
 // ended; where the API server does not answer it asks again, for a while. It
 // says what is left to do, where it can't tell that the route is gone.
 func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, say func(string, ...any)) (gone bool) {
+	cut := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	var failed error
@@ -239,6 +240,13 @@ func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, 
 	if err != nil {
 		say("warning    %s may still be there: %s\nRemove it by hand: kubectl -n %s delete virtualservice %s", route, err, route.Namespace, route.Name)
 		return false
+	}
+	if cut { // its creation may have been under way, and come after
+		time.Sleep(500 * time.Millisecond)
+		if err := mesh.RemoveProbe(ctx, route); err != nil {
+			say("warning    %s", err)
+			return false
+		}
 	}
 	return true
 }
