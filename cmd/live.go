@@ -226,12 +226,19 @@ func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	var failed error
+	looks := 1
+	if cut { // its creation may be under way, and come after a look that finds nothing
+		looks = 3
+	}
 	err := wait.PollUntilContextCancel(ctx, 250*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		err := mesh.RemoveProbe(ctx, route)
+		found, err := mesh.RemoveProbe(ctx, route)
 		if err != nil && ctx.Err() == nil {
 			failed = err
 		}
-		return err == nil || denied(err) != nil, nil
+		if err == nil {
+			looks--
+		}
+		return found || err == nil && looks <= 0 || denied(err) != nil, nil
 	})
 	if failed != nil && (err != nil || denied(failed) != nil) {
 		say("warning    %s", failed)
@@ -240,13 +247,6 @@ func removeProbe(ctx context.Context, mesh *istio.Mesh, route istio.ProbeRoute, 
 	if err != nil {
 		say("warning    %s may still be there: %s\nRemove it by hand: kubectl -n %s delete virtualservice %s", route, err, route.Namespace, route.Name)
 		return false
-	}
-	if cut { // its creation may have been under way, and come after
-		time.Sleep(500 * time.Millisecond)
-		if err := mesh.RemoveProbe(ctx, route); err != nil {
-			say("warning    %s", err)
-			return false
-		}
 	}
 	return true
 }

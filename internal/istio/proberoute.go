@@ -110,15 +110,17 @@ func (m *Mesh) AddProbe(ctx context.Context, spec ProbeSpec) error {
 	return err
 }
 
-// RemoveProbe deletes the probe route; one that is gone already is fine.
-func (m *Mesh) RemoveProbe(ctx context.Context, p ProbeRoute) error { return m.remove(ctx, p) }
-
-func (m *Mesh) remove(ctx context.Context, p ProbeRoute) error {
-	err := m.networking.VirtualServices(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("removing the probe route: %w\nRemove it by hand: kubectl -n %s delete virtualservice %s", err, p.Namespace, p.Name)
+// RemoveProbe deletes the probe route; one that is not there is fine. found says
+// whether it was: a creation that was cut off may come after.
+func (m *Mesh) RemoveProbe(ctx context.Context, p ProbeRoute) (found bool, err error) {
+	err = m.networking.VirtualServices(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("removing the probe route: %w\nRemove it by hand: kubectl -n %s delete virtualservice %s", err, p.Namespace, p.Name)
 	}
-	return nil
+	return true, nil
 }
 
 // expired says whether a probe route's time is over at now. One without a

@@ -48,7 +48,7 @@ func (m *Mesh) sweep(ctx context.Context, probes []*clientnet.VirtualService, no
 			continue
 		}
 		route := ProbeRoute{vs.Namespace, vs.Name}
-		if err := m.remove(ctx, route); err != nil {
+		if _, err := m.RemoveProbe(ctx, route); err != nil {
 			return swept, err
 		}
 		swept = append(swept, route)
