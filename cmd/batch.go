@@ -67,8 +67,7 @@ func (o *exposeOptions) resolve(ctx context.Context, cluster *k8s.Cluster, mesh 
 		return nil, &manifest.TargetError{What: "no workload of namespace " + o.intent.Namespace + " that was looked at speaks gRPC",
 			Hint: "Where one listens on another port, name it: grpcmesh expose WORKLOAD --target-port PORT"}
 	}
-	xs.shareGateways()
-	xs.shareNotes()
+	xs.share()
 	if errors.Join(errs...) == nil {
 		for _, x := range xs {
 			x.tellWarnings()
@@ -91,6 +90,12 @@ func (o *exposeOptions) reach(intents []manifest.Intent) k8s.Reach {
 		namespaces[intent.Namespace] = true
 	}
 	return k8s.ReachFor(len(intents), len(namespaces))
+}
+
+// share gives the exposures of a namespace what they have in common.
+func (xs batch) share() {
+	xs.shareGateways()
+	xs.shareNotes()
 }
 
 // shareGateways gives all of a namespace one Gateway: the last knows what all
@@ -184,17 +189,10 @@ func (xs batch) carryOut(ctx context.Context) error {
 		}
 	}
 	errs := make([]error, len(xs))
-	gate := make(chan struct{}, atOnce)
-	var wg sync.WaitGroup
-	for i, x := range xs {
-		wg.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			defer up(x.exposure.Namespace)
-			errs[i] = x.noted(x.bringUp(ctx))
-		})
-	}
-	wg.Wait()
+	k8s.AtOnce(len(xs), atOnce, func(i int) {
+		defer up(xs[i].exposure.Namespace)
+		errs[i] = xs[i].noted(xs[i].bringUp(ctx))
+	}, nil)
 	return errors.Join(errs...)
 }
 

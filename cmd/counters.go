@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"grpcmesh/internal/check"
 	"grpcmesh/internal/istio"
+	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/probe"
 	"grpcmesh/internal/spread"
 )
@@ -206,25 +206,20 @@ func (r *run) atSidecars(ctx context.Context, e *check.Evidence) (map[string]int
 	counts := make([]int, len(e.Expected))
 	errs := make([]error, len(e.Expected))
 	asked := func(i int) bool { _, no := e.Uncounted[e.Expected[i].Address]; return !no }
-	var wg sync.WaitGroup
-	gate := make(chan struct{}, 16) // at once; each is a connection through the API server
-	for i, ep := range e.Expected {
+	const atOnce = 16 // each is a connection through the API server
+	k8s.AtOnce(len(e.Expected), atOnce, func(i int) {
+		ep := e.Expected[i]
 		if !asked(i) {
-			continue
+			return
 		}
 		if ep.Pod == "" {
 			errs[i] = errors.New("no pod is known at this address")
-			continue
+			return
 		}
-		wg.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			ctx, cancel := context.WithTimeout(ctx, counterTime)
-			defer cancel()
-			counts[i], errs[i] = istio.InboundRequests(ctx, r.t.cluster, ep.Namespace, ep.Pod, portOf(ep.Address))
-		})
-	}
-	wg.Wait()
+		ctx, cancel := context.WithTimeout(ctx, counterTime)
+		defer cancel()
+		counts[i], errs[i] = istio.InboundRequests(ctx, r.t.cluster, ep.Namespace, ep.Pod, portOf(ep.Address))
+	}, nil)
 	if denied := r.mayNotForward(e, errs); denied != nil {
 		return nil, denied
 	}

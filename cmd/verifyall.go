@@ -59,18 +59,12 @@ func (o *verifyOptions) runAll(ctx context.Context, cluster *k8s.Cluster, mesh *
 		o.say("by         a probe route each, where that can be: one VirtualService is added in its namespace for the time of the check")
 	}
 	items, errs := make([]*report.Verify, len(all)), make([]error, len(all))
-	gate, wg := make(chan struct{}, checksAtOnce), sync.WaitGroup{}
 	done := newTally(o, len(all))
-	for i, one := range all {
-		one.lines, one.alpha = shares, o.alpha/float64(len(all))
-		wg.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			items[i], errs[i] = one.judged(ctx, cluster, mesh)
-			done.one(items[i])
-		})
-	}
-	wg.Wait()
+	k8s.AtOnce(len(all), checksAtOnce, func(i int) {
+		all[i].lines, all[i].alpha = shares, o.alpha/float64(len(all))
+		items[i], errs[i] = all[i].judged(ctx, cluster, mesh)
+		done.one(items[i])
+	}, nil)
 	if errors.As(context.Cause(ctx), new(SignalError)) {
 		return ctx.Err()
 	}

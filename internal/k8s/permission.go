@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	authv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -112,24 +111,19 @@ func (c *Cluster) Missing(ctx context.Context, needed []Permission) ([]Permissio
 func (c *Cluster) missing(ctx context.Context, needed []Permission) ([]Permission, error) {
 	denied := make([]bool, len(needed))
 	errs := make([]error, len(needed))
-	gate := make(chan struct{}, 16)
-	var wg sync.WaitGroup
-	for i, p := range needed {
-		wg.Go(func() {
-			gate <- struct{}{}
-			defer func() { <-gate }()
-			resource, sub, _ := strings.Cut(p.Resource, "/")
-			review := &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authv1.ResourceAttributes{
-				Verb: p.Verb, Group: p.Group, Resource: resource, Subresource: sub, Namespace: p.Namespace, Name: p.Name}}}
-			answer, err := c.Core.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-			if err != nil {
-				errs[i] = fmt.Errorf("asking whether this user may %s: %w", p, err)
-				return
-			}
-			denied[i] = !answer.Status.Allowed
-		})
-	}
-	wg.Wait()
+	const reviews = 16
+	AtOnce(len(needed), reviews, func(i int) {
+		p := needed[i]
+		resource, sub, _ := strings.Cut(p.Resource, "/")
+		review := &authv1.SelfSubjectAccessReview{Spec: authv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authv1.ResourceAttributes{
+			Verb: p.Verb, Group: p.Group, Resource: resource, Subresource: sub, Namespace: p.Namespace, Name: p.Name}}}
+		answer, err := c.Core.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		if err != nil {
+			errs[i] = fmt.Errorf("asking whether this user may %s: %w", p, err)
+			return
+		}
+		denied[i] = !answer.Status.Allowed
+	}, nil)
 	var missing []Permission
 	for i, p := range needed {
 		if denied[i] {
