@@ -167,7 +167,7 @@ func (d *digest) witness() []Finding {
 				"the route takes some of the app's services only; not "+paths(bad[code]), fmt.Sprintf("if that is not meant, widen its match: kubectl -n %s edit virtualservice %s", namespace, route)))
 		case unmatched || good == 0 || failures > allowed(len(d.Witness)):
 			findings = append(findings, d.hop(code, bad[code], len(d.Witness)))
-		case !slices.ContainsFunc(slices.Concat(d.hops(), d.nowhere()), func(f Finding) bool { return f.Code == code }): // one culprit is named once
+		case !hasCode(slices.Concat(d.hops(), d.nowhere()), code): // one culprit is named once
 			findings = append(findings, d.transient(code, bad[code], len(d.Witness)))
 		}
 	}

@@ -201,6 +201,10 @@ func order(findings []Finding) []Finding {
 	return findings
 }
 
+func hasCode(findings []Finding, code string) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == code })
+}
+
 func has(findings []Finding, v Verdict) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return effect(f.Code) == v })
 }

@@ -55,14 +55,10 @@ func (d *digest) load() (alpha float64) {
 		bounds[i] = max(d.most[i], ofOdds(mild*odds(p)))
 		ratios[i] = max(heavy*odds(p)/odds(bounds[i]), beyondDesign)
 	}
-	counts := make([]int, len(d.shares))
-	for i, endpoint := range d.Expected {
-		counts[i] = d.Load.Counts[endpoint.Address]
-	}
 	d.bounds = bounds
 	d.loaded = spread.NewDominanceBetween(bounds, ratios, alpha)
 	d.loaded.Others(d.Load.Calls - d.answeredLoad())
-	d.loaded.Add(counts)
+	d.loaded.Add(d.loadCounts())
 	return alpha
 }
 
@@ -88,22 +84,25 @@ func (d *digest) unevenLoad() (int, bool) {
 	if d.loaded == nil || d.answeredLoad() < 10*len(d.Expected) {
 		return 0, false
 	}
+	return d.offShare(d.loadCounts(), d.answeredLoad())
+}
+
+// loadCounts are how many of the load's calls each expected endpoint answered.
+func (d *digest) loadCounts() []int {
+	counts := make([]int, len(d.Expected))
 	for i, e := range d.Expected {
-		ratio := float64(d.Load.Counts[e.Address]) / (d.shares[i] * float64(d.answeredLoad()))
-		if ratio < 0.5 || ratio > 2 {
-			return i, true
-		}
+		counts[i] = d.Load.Counts[e.Address]
 	}
-	return 0, false
+	return counts
 }
 
 // answeredLoad is how many of the load's calls an expected endpoint answered.
 func (d *digest) answeredLoad() int {
-	n := 0
-	for _, e := range d.Expected {
-		n += d.Load.Counts[e.Address]
+	sum := 0
+	for _, n := range d.loadCounts() {
+		sum += n
 	}
-	return n
+	return sum
 }
 
 // skew is the odds ratio against its share from which on a pod's lead would have

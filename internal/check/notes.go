@@ -17,9 +17,7 @@ func (d *digest) notes(findings []Finding) []Finding {
 	var notes []Finding
 	note := func(code, message, hint string) { notes = append(notes, found(code, d.where(), message, hint)) }
 	namespace, _, _ := d.names()
-	coded := func(code string) bool {
-		return slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == code })
-	}
+	coded := func(code string) bool { return hasCode(findings, code) }
 	if d.failures > 0 && !d.persistent() {
 		for _, code := range slices.Sorted(maps.Keys(d.failed)) {
 			if !coded(code) { // one culprit is named once
@@ -165,8 +163,13 @@ func (d *digest) uneven() (int, bool) {
 	if d.named < 10*len(d.Expected) || len(d.Expected) < 2 || len(d.uncounted()) > 0 {
 		return 0, false
 	}
-	for i, n := range d.counts {
-		ratio := float64(n) / (d.shares[i] * float64(d.named))
+	return d.offShare(d.counts, d.named)
+}
+
+// offShare finds an endpoint with under half or over double its share of all.
+func (d *digest) offShare(counts []int, all int) (int, bool) {
+	for i, n := range counts {
+		ratio := float64(n) / (d.shares[i] * float64(all))
 		if ratio < 0.5 || ratio > 2 {
 			return i, true
 		}
