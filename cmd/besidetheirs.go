@@ -19,13 +19,6 @@ import (
 // that it leads these calls to the very Service, and would be used as it is but for
 // a flag, and that --adopt, where it was given, is not for it.
 func (x *exposer) besideTheirs(routes istio.Routes, err error) error {
-	if all, ok := err.(interface{ Unwrap() []error }); ok {
-		var errs []error
-		for _, err := range all.Unwrap() {
-			errs = append(errs, x.besideTheirs(routes, err))
-		}
-		return errors.Join(errs...)
-	}
 	var conflict *plan.ConflictError
 	if !errors.As(err, &conflict) || conflict.Code != finding.RouteClash {
 		return err

@@ -71,7 +71,7 @@ func completeWorkload(flags *k8s.Flags) completer {
 			var names []string
 			for i := range workloads {
 				if w := &workloads[i]; strings.Contains(typed, "/") || !strings.HasPrefix(w.Name, typed) || typed == "" {
-					names = append(names, strings.ToLower(w.Kind)+"/"+w.Name)
+					names = append(names, w.Arg())
 				} else {
 					names = append(names, w.Name)
 				}

@@ -106,15 +106,7 @@ func (o *doctorOptions) run(ctx context.Context) error {
 	default:
 		doc.Error = failed.Error()
 	}
-	switch o.output {
-	case "json":
-		err = report.JSON(o.Out, doc)
-	case "yaml":
-		err = report.YAML(o.Out, doc)
-	default:
-		err = doc.Text(o.Out)
-	}
-	if err = errors.Join(failed, err); err == nil && doc.Errors > 0 {
+	if err = errors.Join(failed, printed(o.Out, o.output, doc, doc.Text)); err == nil && doc.Errors > 0 {
 		return verdictError{exitNo}
 	}
 	return err
@@ -126,13 +118,7 @@ func (o *doctorOptions) tell(code string) error {
 	if !ok {
 		return &manifest.InvalidError{Field: "--explain", Value: code, Reason: "is no code of grpcmesh's: they are GM and three digits, as expose, doctor and verify print them"}
 	}
-	switch o.output {
-	case "json":
-		return report.JSON(o.Out, story)
-	case "yaml":
-		return report.YAML(o.Out, story)
-	}
-	return story.Text(o.Out)
+	return printed(o.Out, o.output, story, story.Text)
 }
 
 // checkup is one look at a namespace, or at all of them, and what it finds.

@@ -233,27 +233,12 @@ func (o *exposeOptions) cutShort(ctx context.Context, xs batch, err error) error
 func (o *exposeOptions) many() bool { return len(o.files) > 0 || o.all || o.selector != "" }
 
 func (o *exposeOptions) print(xs batch) error {
-	var doc any
+	list := xs.document()
+	var doc any = xs[0].doc
 	if o.many() {
-		doc = xs.document()
-	} else {
-		doc = xs[0].doc
+		doc = list
 	}
-	switch o.output {
-	case "json":
-		return report.JSON(o.Out, doc)
-	case "yaml":
-		return report.YAML(o.Out, doc)
-	}
-	var errs []error
-	for _, x := range xs {
-		if o.output == "name" {
-			errs = append(errs, x.doc.Names(o.Out))
-		} else {
-			errs = append(errs, x.doc.Tail(o.Out))
-		}
-	}
-	return errors.Join(errs...)
+	return printedAll(o.Out, o.output, doc, list.Items)
 }
 
 // say prints a word on what is being found out or waited for.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"strings"
 
 	"grpcmesh/internal/finding"
@@ -30,6 +31,19 @@ func findingsIn(err error) (found []finding.Finding, rest []error) {
 		}
 	}
 	return nil, []error{err}
+}
+
+// ofEach replaces each error of those that one was joined of, or that one.
+func ofEach(err error, by func(error) error) error {
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return by(err)
+	}
+	var errs []error
+	for _, err := range all.Unwrap() {
+		errs = append(errs, ofEach(err, by))
+	}
+	return errors.Join(errs...)
 }
 
 // findingOf is the one finding that an error is; ok is false where it carries no

@@ -87,7 +87,7 @@ func (x *exposer) tryPorts(ctx context.Context, pod *corev1.Pod, guesses [][]k8s
 			tried = append(tried, fmt.Sprintf("%d %s", port, answer))
 		})
 		var none *manifest.TargetError
-		if !errors.As(err, &none) || len(none.Candidates) > 0 || x.o.many() || time.Since(start) > listenGrace || hasBeenReady(pod, x.cluster.Now()) > listenGrace {
+		if !errors.As(err, &none) || len(none.Candidates) > 0 || x.o.many() || time.Since(start) > listenGrace || readyFor(pod, x.cluster.Now()) > listenGrace {
 			return tried, err
 		}
 		select {
@@ -154,7 +154,7 @@ func (x *exposer) checkPort(ctx context.Context) error {
 		case answer == k8s.NotAsked:
 			x.say("           port %d is not checked: pod %s was %s", x.port.Port, pod.Name, answer)
 			return nil
-		case answer != k8s.NoAnswer || time.Since(start) > listenGrace || hasBeenReady(pod, x.cluster.Now()) > listenGrace:
+		case answer != k8s.NoAnswer || time.Since(start) > listenGrace || readyFor(pod, x.cluster.Now()) > listenGrace:
 			return x.judgePort(pod.Name, answer)
 		}
 		select {
@@ -162,16 +162,6 @@ func (x *exposer) checkPort(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-}
-
-// hasBeenReady is how long the pod has been ready.
-func hasBeenReady(p *corev1.Pod, now time.Time) time.Duration {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return now.Sub(c.LastTransitionTime.Time)
-		}
-	}
-	return 0
 }
 
 // judgePort refuses what can't work behind a plaintext gRPC route.

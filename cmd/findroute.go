@@ -105,7 +105,7 @@ func (x *exposer) lead(routes istio.Routes) error {
 	near := routes.Around(e.Host)
 	if !x.again.wrote[manifest.ID{Kind: "VirtualService", Namespace: e.Namespace, Name: e.WorkloadName}] {
 		if err := x.clash(near); err != nil {
-			return x.withinRun(err)
+			return ofEach(err, x.withinRun)
 		}
 	}
 	x.shared = near.Shared(x.ingress, x.open.Port, *e)
@@ -137,7 +137,7 @@ func (m *merging) with(routes istio.Routes, before batch) istio.Routes {
 // clash looks for whose calls the exposure would take, and who would take its.
 func (x *exposer) clash(routes istio.Routes) error {
 	if err := routes.Clash(x.ingress, x.open.Port, x.exposure); err != nil {
-		return x.besideTheirs(routes, err)
+		return ofEach(err, func(err error) error { return x.besideTheirs(routes, err) })
 	}
 	var overtaken []error
 	for _, path := range x.paths() {

@@ -69,13 +69,6 @@ func (x *exposer) reflect(ctx context.Context, pod *corev1.Pod) ([]probe.Service
 // withinRun tells of a route in the way that it is one which the same run is to
 // make.
 func (x *exposer) withinRun(err error) error {
-	if all, ok := err.(interface{ Unwrap() []error }); ok {
-		var errs []error
-		for _, err := range all.Unwrap() {
-			errs = append(errs, x.withinRun(err))
-		}
-		return errors.Join(errs...)
-	}
 	var conflict *plan.ConflictError
 	if !errors.As(err, &conflict) || conflict.ID.Kind != "VirtualService" {
 		return err

@@ -110,7 +110,7 @@ func (o *exposeOptions) expand(ctx context.Context, cluster *k8s.Cluster, intent
 	for _, w := range workloads {
 		if selector.Matches(labels.Set(w.Labels)) {
 			one := intents[0]
-			one.Workload = strings.ToLower(w.Kind) + "/" + w.Name
+			one.Workload = w.Arg()
 			all = append(all, one)
 		}
 	}

@@ -4,7 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"grpcmesh/internal/k8s"
 	"grpcmesh/internal/manifest"
@@ -20,18 +21,15 @@ func (x *exposer) noteReuse() error {
 	if x.namespace == nil {
 		return nil
 	}
-	live, err := k8s.StateOf(x.namespace, nil)
-	if err != nil {
-		return err
-	}
-	had, own := manifest.Reuses(live.Object), strings.ToLower(e.WorkloadKind)+"/"+e.WorkloadName
-	want := slices.DeleteFunc(slices.Clone(had), func(w string) bool { return w == own })
+	had := manifest.ReusesIn(x.namespace.Annotations[manifest.ReusesAnnotation])
+	want := slices.DeleteFunc(slices.Clone(had), func(w string) bool { return w == e.Arg() })
 	if e.WhollyReused() && e.Inject != manifest.InjectNone && e.Inject != manifest.InjectPod {
-		want = append(want, own)
+		want = append(want, e.Arg())
 		slices.Sort(want)
 	}
 	if len(e.InjectLabel) == 0 && !slices.Equal(had, want) {
-		if e.Labelled, err = ownLabels(*live); err != nil {
+		var err error
+		if e.Labelled, err = ownLabels(x.namespace); err != nil {
 			return err
 		}
 	}
@@ -42,8 +40,12 @@ func (x *exposer) noteReuse() error {
 }
 
 // ownLabels are those that grpcmesh has set on a namespace.
-func ownLabels(live plan.State) (map[string]string, error) {
-	text, err := plan.Asked(live)
+func ownLabels(ns *corev1.Namespace) (map[string]string, error) {
+	live, err := k8s.StateOf(ns, nil)
+	if err != nil {
+		return nil, err
+	}
+	text, err := plan.Asked(*live)
 	if err != nil {
 		return nil, err
 	}
@@ -56,28 +58,31 @@ func ownLabels(live plan.State) (map[string]string, error) {
 	return asked.Metadata.Labels, err
 }
 
-// shareNotes gives all of a namespace one note, as they share its label.
+// shareNotes gives all of a namespace one note, as they share its label: of those
+// that were noted before or are to be, but for what this run makes of its own.
 func (xs batch) shareNotes() {
+	notes, labels := map[string][]string{}, map[string]map[string]string{}
 	for _, x := range xs {
-		for _, o := range xs {
-			a, b := &x.exposure, &o.exposure
-			if a.Namespace != b.Namespace || len(b.Reuses) == 0 && len(b.Labelled) == 0 {
-				continue
-			}
-			if len(a.Labelled) == 0 && len(a.InjectLabel) == 0 {
-				a.Labelled = b.Labelled
-			}
-			a.Reuses = append(slices.Clone(a.Reuses), b.Reuses...)
+		e := x.exposure
+		notes[e.Namespace] = append(notes[e.Namespace], e.Reuses...)
+		if len(e.Labelled) > 0 {
+			labels[e.Namespace] = e.Labelled
 		}
 	}
 	for _, x := range xs {
+		if e := x.exposure; len(notes[e.Namespace]) > 0 && !e.WhollyReused() {
+			notes[e.Namespace] = slices.DeleteFunc(notes[e.Namespace], func(w string) bool { return w == e.Arg() })
+		}
+	}
+	for ns := range notes {
+		slices.Sort(notes[ns])
+		notes[ns] = slices.Compact(notes[ns])
+	}
+	for _, x := range xs {
 		e := &x.exposure
-		slices.Sort(e.Reuses)
-		e.Reuses = slices.DeleteFunc(slices.Compact(e.Reuses), func(w string) bool {
-			return slices.ContainsFunc(xs, func(o *exposer) bool {
-				return o.exposure.Namespace == e.Namespace && !o.exposure.WhollyReused() && strings.ToLower(o.exposure.WorkloadKind)+"/"+o.exposure.WorkloadName == w
-			})
-		})
+		if e.Reuses = notes[e.Namespace]; len(e.InjectLabel) == 0 {
+			e.Labelled = labels[e.Namespace]
+		}
 	}
 }
 
@@ -98,11 +103,7 @@ func (u *undoer) unnote(ctx context.Context, ns *plan.State) ([]plan.Change, err
 		return nil, err
 	}
 	obj.Note(rest)
-	steps, err := k8s.Propose(ctx, u.appliers, []manifest.Object{obj})
-	if err != nil {
-		return nil, err
-	}
-	p, err := plan.Build(steps)
+	p, err := k8s.Planned(ctx, u.appliers, obj)
 	return p.Changes, err
 }
 

@@ -100,11 +100,7 @@ func (x *exposer) listen(ctx context.Context, still bool) error {
 // propose applies the objects, where that changes anything; done is told of each
 // change.
 func (x *exposer) propose(ctx context.Context, objs []manifest.Object, done func(plan.Change)) error {
-	steps, err := k8s.Propose(ctx, x.appliers, objs)
-	if err != nil {
-		return err
-	}
-	p, err := plan.Build(steps)
+	p, err := k8s.Planned(ctx, x.appliers, objs...)
 	if err != nil {
 		return err
 	}

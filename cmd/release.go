@@ -33,11 +33,7 @@ func release(ctx context.Context, appliers k8s.Appliers, routes istio.Routes, na
 		removal.Action, removal.Reason = plan.Keep, boundTo+strings.Join(users, ", ")
 		return []plan.Change{removal}, nil
 	}
-	steps, err := k8s.Propose(ctx, appliers, []manifest.Object{manifest.GatewayObject(namespace, gw.Spec.Selector, servers)})
-	if err != nil {
-		return nil, err
-	}
-	p, err := plan.Build(steps)
+	p, err := k8s.Planned(ctx, appliers, manifest.GatewayObject(namespace, gw.Spec.Selector, servers))
 	return p.Changes, err
 }
 

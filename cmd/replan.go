@@ -91,8 +91,7 @@ func (xs batch) replan(ctx context.Context) error {
 			return err
 		}
 	}
-	xs.shareGateways()
-	xs.shareNotes()
+	xs.share()
 	return xs.plan(ctx)
 }
 

@@ -30,7 +30,7 @@ func rollable(as called, w k8s.Workload, effect, instead string) error {
 		return refuse(finding.OnDelete, "its update strategy is OnDelete, so a restart replaces no pod",
 			fmt.Sprintf("%s: %s\nOr change the strategy: %s", instead,
 				as.kubectl("-n", w.Namespace, "delete", "pods", "-l", metav1.FormatLabelSelector(w.Selector)),
-				as.kubectl("-n", w.Namespace, "patch", strings.ToLower(w.Kind)+"/"+w.Name, "--type", "merge", "-p", `{"spec":{"updateStrategy":{"type":"RollingUpdate"}}}`)))
+				as.kubectl("-n", w.Namespace, "patch", w.Arg(), "--type", "merge", "-p", `{"spec":{"updateStrategy":{"type":"RollingUpdate"}}}`)))
 	}
 	return nil
 }

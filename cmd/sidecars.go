@@ -84,7 +84,7 @@ func (u *undoer) findSidecars(ctx context.Context, after map[string]string, losi
 func (u *undoer) tellNoRestart(own []k8s.Workload) {
 	if len(own) == 0 && len(u.going) == 0 && len(u.named) == 0 && u.o.restart && len(u.workloads) > 1 {
 		u.warn("nothing is restarted: no exposure goes, and namespace %s has %d workloads. Name one: %s", u.namespace, len(u.workloads),
-			u.o.called.grpcmesh("unexpose", strings.ToLower(u.workloads[0].Kind)+"/"+u.workloads[0].Name, "-n", u.namespace, "--restart"))
+			u.o.called.grpcmesh("unexpose", u.workloads[0].Arg(), "-n", u.namespace, "--restart"))
 	}
 }
 

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -66,30 +67,30 @@ func (o *statusOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !o.all && len(w.workloads) == 0 && len(w.exposures(namespace)) == 0 {
+	found := w.exposures(namespace)
+	if !o.all && len(w.workloads) == 0 && len(found) == 0 {
 		ns, err := cluster.Get(ctx, manifest.ID{Kind: "Namespace", Name: namespace})
 		if err == nil && ns == nil { // who may not look is told what the lists said
 			return noNamespace(namespace)
 		}
 	}
-	doc := &report.Status{APIVersion: report.APIVersion, Kind: "StatusReport", Namespace: namespace, Exposures: w.exposures(namespace)}
-	switch o.output {
-	case "json":
-		return report.JSON(o.Out, doc)
-	case "yaml":
-		return report.YAML(o.Out, doc)
-	case "name":
-		return doc.Names(o.Out)
+	doc := &report.Status{APIVersion: report.APIVersion, Kind: "StatusReport", Namespace: namespace, Exposures: found}
+	return printed(o.Out, o.output, doc, func(out io.Writer) error { return o.text(out, doc) })
+}
+
+func (o *statusOptions) text(out io.Writer, doc *report.Status) error {
+	switch {
+	case o.output == "name":
+		return doc.Names(out)
+	case len(doc.Exposures) > 0:
+		return doc.Table(out, o.output == "wide")
 	}
-	if len(doc.Exposures) == 0 {
-		where := "in namespace " + namespace
-		if o.all {
-			where = "in this cluster"
-		}
-		_, err := fmt.Fprintln(o.Err, report.CleanLines("Nothing is exposed through a gateway "+where+"."))
-		return err
+	where := "in namespace " + doc.Namespace
+	if o.all {
+		where = "in this cluster"
 	}
-	return doc.Table(o.Out, o.output == "wide")
+	_, err := fmt.Fprintln(o.Err, report.CleanLines("Nothing is exposed through a gateway "+where+"."))
+	return err
 }
 
 // exposures are the VirtualServices of the namespace ("" is all) that gateways

@@ -8,6 +8,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 	clientnet "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/manifest"
@@ -71,19 +72,17 @@ func routingOf(rule *networking.HTTPRoute) []string {
 func (w *view) balancing(vs *clientnet.VirtualService) []string {
 	var words []string
 	for _, rule := range w.rules {
-		meta, _ := rule.Object["metadata"].(map[string]any)
-		if meta["namespace"] != vs.Namespace || rule.Name() != vs.Name || rule.Labels[manifest.WorkloadLabel] != vs.Labels[manifest.WorkloadLabel] {
+		of := func(path ...string) string {
+			text, _, _ := unstructured.NestedString(rule.Object, path...)
+			return text
+		}
+		if of("metadata", "namespace") != vs.Namespace || rule.Name() != vs.Name || rule.Labels[manifest.WorkloadLabel] != vs.Labels[manifest.WorkloadLabel] {
 			continue
 		}
-		at := rule.Object
-		for _, key := range []string{"spec", "trafficPolicy", "loadBalancer"} {
-			at, _ = at[key].(map[string]any)
-		}
-		if simple, ok := at["simple"].(string); ok {
+		if simple := of("spec", "trafficPolicy", "loadBalancer", "simple"); simple != "" {
 			words = append(words, "lb "+simple)
 		}
-		hash, _ := at["consistentHash"].(map[string]any)
-		if name, ok := hash["httpHeaderName"].(string); ok {
+		if name := of("spec", "trafficPolicy", "loadBalancer", "consistentHash", "httpHeaderName"); name != "" {
 			words = append(words, "lb header:"+name)
 		}
 	}

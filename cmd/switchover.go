@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"grpcmesh/internal/istio"
 	"grpcmesh/internal/k8s"
@@ -111,12 +112,7 @@ func (x *exposer) selectedBefore() map[string]string {
 	if was == nil {
 		return x.exposure.Selector
 	}
-	spec, _ := was.Object["spec"].(map[string]any)
-	selector, _ := spec["selector"].(map[string]any)
-	selected := map[string]string{}
-	for key, value := range selector {
-		selected[key] = fmt.Sprint(value)
-	}
+	selected, _, _ := unstructured.NestedStringMap(was.Object, "spec", "selector")
 	return selected
 }
 

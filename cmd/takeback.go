@@ -37,7 +37,7 @@ func (xs batch) takeBack(ctx context.Context) error {
 		}
 		if !x.o.undo {
 			x.o.say("           What was done stands. It is completed by the same command, or taken back: %s",
-				x.o.called.grpcmesh("unexpose", strings.ToLower(x.workload.Kind)+"/"+x.workload.Name, "-n", x.workload.Namespace, "--restart"))
+				x.o.called.grpcmesh("unexpose", x.workload.Arg(), "-n", x.workload.Namespace, "--restart"))
 			continue
 		}
 		if err := x.undo(ctx); err != nil {
@@ -94,7 +94,7 @@ func (x *exposer) unexpose(ctx context.Context) error {
 	o := &unexposeOptions{IO: IO{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, flags: x.o.flags, called: x.o.called,
 		restart: x.updated(x.workload.Kind), yes: true, output: "name", dryRun: "none"}
 	u := &undoer{o: o, cluster: x.cluster, mesh: x.mesh, namespace: x.workload.Namespace, appliers: x.appliers,
-		named: []string{strings.ToLower(x.workload.Kind) + "/" + x.workload.Name}, doc: &report.Unexpose{}}
+		named: []string{x.workload.Arg()}, doc: &report.Unexpose{}}
 	p, err := u.plan(ctx)
 	if err == nil {
 		err = u.stays

@@ -85,7 +85,7 @@ func (u *undoer) known(workload string, exposed []string) error {
 	if len(exposed) == 0 {
 		e.What = fmt.Sprintf("no workload %s in namespace %s; nothing is exposed there", workload, u.namespace)
 		for _, w := range u.workloads {
-			e.Candidates = append(e.Candidates, strings.ToLower(w.Kind)+"/"+w.Name)
+			e.Candidates = append(e.Candidates, w.Arg())
 		}
 		if len(e.Candidates) > 0 {
 			e.What += "; its workloads are"

@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"grpcmesh/internal/istio"
@@ -71,7 +72,7 @@ func (u *undoer) podLabel(ctx context.Context, w k8s.Workload) ([]plan.Change, e
 		return p.Changes, err
 	}
 	w.Template.Labels = maps.Clone(w.Template.Labels)
-	left := templateLabels(steps[0].Dry)
+	left, _, _ := unstructured.NestedStringMap(steps[0].Dry.Object, "spec", "template", "metadata", "labels")
 	for _, key := range istio.PodLabels() {
 		if _, stays := left[key]; !stays {
 			delete(w.Template.Labels, key)
@@ -79,15 +80,6 @@ func (u *undoer) podLabel(ctx context.Context, w k8s.Workload) ([]plan.Change, e
 	}
 	u.relabel[w.UID] = w
 	return p.Changes, nil
-}
-
-// templateLabels are the labels of the pod template of a workload.
-func templateLabels(s *plan.State) map[string]any {
-	at := s.Object
-	for _, key := range []string{"spec", "template", "metadata", "labels"} {
-		at, _ = at[key].(map[string]any)
-	}
-	return at
 }
 
 // givenBack gives the namespace back the label's value that expose replaced.

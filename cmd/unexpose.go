@@ -165,29 +165,15 @@ func (o *unexposeOptions) undoers() ([]*undoer, error) {
 }
 
 func (o *unexposeOptions) print(us []*undoer) error {
+	list := &report.UnexposeList{APIVersion: report.APIVersion, Kind: "UnexposeReportList"}
+	for _, u := range us {
+		list.Items = append(list.Items, u.doc)
+	}
 	var doc any = us[0].doc
 	if o.many() {
-		list := &report.UnexposeList{APIVersion: report.APIVersion, Kind: "UnexposeReportList"}
-		for _, u := range us {
-			list.Items = append(list.Items, u.doc)
-		}
 		doc = list
 	}
-	switch o.output {
-	case "json":
-		return report.JSON(o.Out, doc)
-	case "yaml":
-		return report.YAML(o.Out, doc)
-	}
-	var errs []error
-	for _, u := range us {
-		if o.output == "name" {
-			errs = append(errs, u.doc.Names(o.Out))
-		} else {
-			errs = append(errs, u.doc.Tail(o.Out))
-		}
-	}
-	return errors.Join(errs...)
+	return printedAll(o.Out, o.output, doc, list.Items)
 }
 
 // say prints a word on what is being found out or waited for.

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -29,7 +28,7 @@ func (r *run) workloadOf(ctx context.Context) string {
 		if found != "" || w.Kind != "Deployment" && w.Kind != "StatefulSet" {
 			return ""
 		}
-		found = strings.ToLower(w.Kind) + "/" + w.Name
+		found = w.Arg()
 	}
 	return found
 }

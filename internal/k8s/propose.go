@@ -31,6 +31,15 @@ func Propose(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.S
 	return steps, nil
 }
 
+// Planned is the plan for the objects alone. It writes nothing.
+func Planned(ctx context.Context, by Appliers, objs ...manifest.Object) (plan.Plan, error) {
+	steps, err := Propose(ctx, by, objs)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	return plan.Build(steps)
+}
+
 // ProposeAll is Propose with many under way at a time: of each object there is
 // a step, or an error.
 func ProposeAll(ctx context.Context, by Appliers, objs []manifest.Object) ([]plan.Step, []error) {

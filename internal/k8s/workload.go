@@ -47,6 +47,9 @@ const revisionAnnotation = "deployment.kubernetes.io/revision"
 // String is "Kind/name".
 func (w Workload) String() string { return w.Kind + "/" + w.Name }
 
+// Arg is "kind/name", as an argument names it.
+func (w Workload) Arg() string { return strings.ToLower(w.Kind) + "/" + w.Name }
+
 // PodLabels are the labels that a Service selects this workload's pods by.
 func (w Workload) PodLabels() map[string]string {
 	if len(w.Selector.MatchLabels) > 0 {
@@ -256,7 +259,7 @@ func Choose(all []Workload, namespace, arg string) (Workload, error) {
 		e.What = fmt.Sprintf("%d workloads in namespace %s fit; which one?", len(found), namespace)
 	}
 	for _, w := range found {
-		e.Candidates = append(e.Candidates, strings.ToLower(w.Kind)+"/"+w.Name)
+		e.Candidates = append(e.Candidates, w.Arg())
 	}
 	e.Hint = "Name one: " + e.Candidates[0]
 	return Workload{}, e

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // AdoptedAnnotation is on an object that someone else made and that grpcmesh
@@ -17,11 +19,11 @@ const GivenBack = "grpcmesh-given-back"
 
 // Adopted is what an object's annotations say that it was before grpcmesh took
 // it over, or "".
-func Adopted(object map[string]any) string {
-	meta, _ := object["metadata"].(map[string]any)
-	annotations, _ := meta["annotations"].(map[string]any)
-	record, _ := annotations[AdoptedAnnotation].(string)
-	return record
+func Adopted(object map[string]any) string { return annotation(object, AdoptedAnnotation) }
+
+func annotation(object map[string]any, key string) string {
+	text, _, _ := unstructured.NestedString(object, "metadata", "annotations", key)
+	return text
 }
 
 // Remember notes on an object to apply what it was before it was adopted.

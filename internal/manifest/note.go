@@ -12,10 +12,10 @@ import (
 const ReusesAnnotation = "grpcmesh.dev/reuses"
 
 // Reuses are the workloads that a namespace's annotation names, sorted.
-func Reuses(object map[string]any) []string {
-	meta, _ := object["metadata"].(map[string]any)
-	annotations, _ := meta["annotations"].(map[string]any)
-	text, _ := annotations[ReusesAnnotation].(string)
+func Reuses(object map[string]any) []string { return ReusesIn(annotation(object, ReusesAnnotation)) }
+
+// ReusesIn are the workloads that the text of the annotation names, sorted.
+func ReusesIn(text string) []string {
 	if text == "" {
 		return nil
 	}
@@ -33,6 +33,9 @@ func (o Object) Note(workloads []string) {
 	o.Apply.Metadata.Annotations = maps.Clone(o.Apply.Metadata.Annotations)
 	delete(o.Apply.Metadata.Annotations, ReusesAnnotation)
 }
+
+// Arg is the exposure's workload as "kind/name", as an argument names it.
+func (e Exposure) Arg() string { return strings.ToLower(e.WorkloadKind) + "/" + e.WorkloadName }
 
 // WhollyReused says whether the exposure makes nothing of its own.
 func (e Exposure) WhollyReused() bool {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"grpcmesh/internal/finding"
 	"grpcmesh/internal/manifest"
 )
@@ -23,8 +25,7 @@ type State struct {
 
 // Name is the object's own.
 func (s State) Name() string {
-	meta, _ := s.Object["metadata"].(map[string]any)
-	name, _ := meta["name"].(string)
+	name, _, _ := unstructured.NestedString(s.Object, "metadata", "name")
 	return name
 }
 
